@@ -1,0 +1,39 @@
+"""pytest-distill: decides whether a small student model can replace a large teacher on a bounded task."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_distill.answers import Labels as Labels
+    from pytest_distill.compare import Comparison as Comparison
+    from pytest_distill.errors import DistillError as DistillError
+    from pytest_distill.models import Checkpoint as Checkpoint
+    from pytest_distill.student import Recipe as Recipe
+    from pytest_distill.task import Example as Example
+    from pytest_distill.task import Task as Task
+    from pytest_distill.verdict import Judgement as Judgement
+
+# Where each public name lives; imported when first used, so that loading the plugin stays cheap.
+_HOME = {
+    "Checkpoint": "pytest_distill.models",
+    "Comparison": "pytest_distill.compare",
+    "DistillError": "pytest_distill.errors",
+    "Example": "pytest_distill.task",
+    "Judgement": "pytest_distill.verdict",
+    "Labels": "pytest_distill.answers",
+    "Recipe": "pytest_distill.student",
+    "Task": "pytest_distill.task",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605  (a list of strings, sorted from the table above)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

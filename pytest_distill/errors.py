@@ -1,0 +1,31 @@
+"""The one family of errors that this package raises about its input and its surroundings."""
+
+from __future__ import annotations
+
+
+class DistillError(Exception):
+    """Something a user can mend; the text says what, where, what was seen, what is allowed, and the way out."""
+
+
+class TaskError(DistillError):
+    """A task declaration or one of its rows is wrong; the text begins with the file and line where there is one."""
+
+
+class RecordingError(DistillError):
+    """A recording is damaged or lacks a reply that was needed."""
+
+
+class ModelError(DistillError):
+    """A model cannot be loaded or asked."""
+
+
+class AdapterError(ModelError):
+    """An adapter is damaged, incomplete or made for something else."""
+
+
+class TrainingError(DistillError):
+    """A training failed; nothing of it was published."""
+
+
+class TeacherError(DistillError):
+    """The teacher's replies cannot serve as training data."""

@@ -1,0 +1,241 @@
+"""The flow of one student, step by step, as the fixtures call it: replies, curation, training, evaluation, comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_distill.ask import ask
+from pytest_distill.compare import Comparison
+from pytest_distill.curate import TrainingSet, curate
+from pytest_distill.errors import AdapterError, DistillError
+from pytest_distill.evaluate import Timing, evaluate, time_pairs
+from pytest_distill.files import digest, write_json
+from pytest_distill.models import Checkpoint, Model
+from pytest_distill.models.adapter import WEIGHTS, check_adapter
+from pytest_distill.models.device import exclusive, pick
+from pytest_distill.recording import Recording, Reply, reply_key
+from pytest_distill.results import comparison_entry, machine
+from pytest_distill.student import Recipe
+from pytest_distill.student.job import TrainingProgress
+from pytest_distill.student.store import Entry, Store, build
+from pytest_distill.task import Example, Task, shown_path
+
+if TYPE_CHECKING:
+    from pytest_distill.plugin.run import Run
+
+
+@dataclass(eq=False)
+class Pairing:
+    """One student of one benchmark file: the run's state for it, and the steps that fill it."""
+
+    task: Task
+    teacher: Model
+    student: Recipe | Model
+    file: Path
+    line: int
+    run: Run = field(repr=False)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The student's name, which is the parameter's id."""
+        return self.student.name
+
+    @property
+    def id(self) -> str:
+        """The comparison's id in the result."""
+        return f"{self.run.relative(self.file)}::{self.name}"
+
+    @property
+    def trains(self) -> bool:
+        """Whether the student must be trained."""
+        return isinstance(self.student, Recipe)
+
+    @property
+    def store(self) -> Store:
+        """The store of this run."""
+        return Store(self.run.settings.store)
+
+    @property
+    def device(self) -> str:
+        """The device that everything of this pairing runs on."""
+        if isinstance(self.student, Recipe) and self.student.device != "auto":
+            return pick(self.student.device, f"recipe {self.name!r}")
+        return pick(self.run.settings.device, "--distill-device")
+
+    @contextmanager
+    def trouble_fails(self) -> Iterator[None]:
+        """Turn our own errors into a fixture failure that shows the sentence and no traceback."""
+        try:
+            yield
+        except DistillError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    def _ask(
+        self, model: Model, examples: Sequence[Example], recording: Recording, what: str, committed: Recording | None = None
+    ) -> list[Reply]:
+        @contextmanager
+        def ready() -> Iterator[None]:
+            with exclusive(self.device):
+                self.run.progress.say(f"{self.task.name}: {what}: loading {model.name} on {self.device}")
+                model.load(self.device)
+                yield
+
+        return ask(
+            model,
+            self.task,
+            examples,
+            recording,
+            committed=committed,
+            ready=ready,
+            progress=lambda done, of: self.run.progress.step(f"{self.task.name}: {what}", done, of),
+        )
+
+    def _replies_of(self, model: Model) -> Recording:
+        return Recording(self.store.replies_path(model.digest, self.device))
+
+    def teacher_replies(self) -> list[Reply]:
+        """The teacher's replies to the training rows."""
+        path = self.file.parent / "recordings" / f"{self.task.name}.{self.teacher.name}.jsonl"
+        committed = Recording(path)
+        target = committed if self.run.settings.record else self._replies_of(self.teacher)
+        return self._ask(self.teacher, self.task.train_examples, target, "teacher answers the training rows", committed)
+
+    def curate(self, replies: Sequence[Reply]) -> TrainingSet:
+        """The training set that the replies make."""
+        kept = curate(self.task, self.task.train_examples, replies)
+        rejected = {reason: len(ids) for reason, ids in kept.rejected.items()}
+        self.facts |= {"train_examples": len(kept.rows), "rejected": rejected}
+        return kept
+
+    def trained_student(self, kept: TrainingSet) -> Model:
+        """The student that the recipe makes of `kept`: from the store where inputs and build are unchanged."""
+        recipe = self.student
+        assert isinstance(recipe, Recipe)
+        decided = [self.task.digest, self.task.train_digest, self.teacher.digest, recipe.decided()]
+        device = self.device
+        # The rows themselves: a benchmark file may bring its own training_set, and a teacher may answer otherwise elsewhere.
+        rows = [[row.prompt, row.completion] for row in kept.rows]
+        fingerprint = digest([decided, rows, build(device)])
+        entry = self._obtain(recipe, fingerprint, kept, device)
+        model = Checkpoint(str(recipe.base), revision=recipe.revision, adapter=entry.adapter, name=recipe.name)
+        notes = list(entry.notes)
+        if entry.from_store and not self._all_recorded(model):
+            # It is about to be loaded. Whoever altered the weights may have altered the digests with them.
+            try:
+                check_adapter(entry.adapter)
+            except AdapterError as error:
+                aside = self.store.refuse(entry)
+                entry = self._obtain(recipe, fingerprint, kept, device)
+                model = Checkpoint(str(recipe.base), revision=recipe.revision, adapter=entry.adapter, name=recipe.name)
+                notes.append(f"the stored adapter was refused and trained again: {error} (set aside in {shown_path(aside)})")
+        manifest = entry.manifest
+        if manifest["too_long"]:
+            notes.append(f"{manifest['too_long']} rows were longer than max_length={recipe.max_length} tokens and were left out")
+        self.facts |= {
+            "inputs_digest": digest([decided, self.task.heldout_digest]),
+            "fingerprint": fingerprint,
+            "attempt": self.store.attempt(self.run.relative(self.file), self.task.heldout_digest, fingerprint),
+            "trained_seconds": manifest["trained_seconds"],
+            "from_store": entry.from_store,
+            "adapter": {"path": shown_path(entry.adapter), "sha256": manifest["adapter"][WEIGHTS]},
+            "recipe": {**recipe.to_json(), "base": shown_path(Path(recipe.base))},
+            "notes": notes,
+        }
+        for note in notes:
+            self.run.progress.say(f"{self.task.name}: {note}")
+        return model
+
+    def _obtain(self, recipe: Recipe, fingerprint: str, kept: TrainingSet, device: str) -> Entry:
+        def show(at: TrainingProgress) -> None:
+            left = f"loss {at.loss:.3f}, {at.seconds_left:.0f} s left"
+            self.run.progress.step(f"{self.task.name}: training {recipe.name}", at.step, at.steps, left)
+
+        @contextmanager
+        def ready() -> Iterator[None]:
+            with exclusive(device):
+                self.run.progress.say(f"{self.task.name}: training {recipe.name} on {len(kept.rows)} rows ({device})")
+                yield
+
+        retrain = self.run.settings.retrain and fingerprint not in self.run.trained
+        entry = self.store.obtain(recipe, fingerprint, kept.rows, device, exclusive=ready, progress=show, retrain=retrain)
+        self.run.trained.add(fingerprint)
+        return entry
+
+    def loaded_student(self) -> Model:
+        """The student that the mark names as a model; nothing is trained."""
+        model = self.student
+        assert not isinstance(model, Recipe)
+        decided = [self.task.digest, self.teacher.digest, model.digest]
+        fingerprint = digest([decided, build(self.device)])
+        adapter = getattr(model, "adapter", None)
+        self.facts |= {
+            "train_examples": None,
+            "rejected": {},
+            "inputs_digest": digest([decided, self.task.heldout_digest]),
+            "fingerprint": fingerprint,
+            "attempt": self.store.attempt(self.run.relative(self.file), self.task.heldout_digest, fingerprint),
+            "trained_seconds": None,
+            "from_store": False,
+            "adapter": {"path": shown_path(adapter), "sha256": model.digest} if adapter else None,
+            "recipe": None,
+            "notes": [],
+        }
+        return model
+
+    def _all_recorded(self, model: Model) -> bool:
+        recording = self._replies_of(model)
+        return all(
+            recording.get(reply_key(model.digest, self.task.render(example), self.task.max_tokens))
+            for example in self.task.heldout_examples
+        )
+
+    def compare(self, student: Model) -> Comparison:
+        """Both models on the held-out examples, timed side by side."""
+        examples = self.task.heldout_examples
+        if "fingerprint" not in self.facts:  # a benchmark file overrides the fixture `student`
+            self.student = student
+            self.loaded_student()
+        evaluations = {
+            role: evaluate(
+                model.name, self.task, examples, self._ask(model, examples, self._replies_of(model), f"{role} answers the held-out rows")
+            )
+            for role, model in (("teacher", self.teacher), ("student", student))
+        }
+        compared = Comparison(self.task, examples, evaluations["teacher"], evaluations["student"], self._timing(student), self.run.judging)
+        facts = {"id": self.id, "file": self.run.relative(self.file), "line": self.line}
+        self.run.add_comparison(comparison_entry(compared, {**facts, **self.facts}, {"teacher": self.teacher, "student": student}))
+        return compared
+
+    def _timing(self, student: Model) -> Timing:
+        path = self.store.timing_path(self.teacher.digest, student.digest, self.task.heldout_digest, self.device)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            stored = json.loads(path.read_text(encoding="ascii"))
+            if stored["machine"] == machine() and not self.run.settings.retrain:
+                return Timing.from_json(stored)
+        prompts = [self.task.render(example) for example in self.task.heldout_examples]
+        with exclusive(self.device):
+            for model in (self.teacher, student):
+                model.load(self.device)
+            timing = time_pairs(
+                self.teacher,
+                student,
+                prompts,
+                self.task.max_tokens,
+                machine(),
+                lambda done, of: self.run.progress.step(f"{self.task.name}: timing teacher and student in turn", done, of),
+            )
+        write_json(path, timing.to_json())
+        return timing
+
+    def unload(self, student: Model) -> None:
+        """Free both models."""
+        student.unload()
+        self.teacher.unload()

@@ -1,0 +1,344 @@
+"""A run under --distill: what is collected, what each gate decided, and the one result that is written at the end."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from pytest_distill import results
+from pytest_distill.curate import check_leak
+from pytest_distill.errors import DistillError
+from pytest_distill.plugin.flow import Pairing
+from pytest_distill.plugin.options import Settings
+from pytest_distill.plugin.progress import Progress
+from pytest_distill.student import Recipe
+from pytest_distill.task import Task, shown_path
+from pytest_distill.verdict import INCONCLUSIVE, NO_CLAIM, Judgement, Judging
+
+ATTACHED = "distill"  # the attribute under which a test report carries our part, as ASCII JSON
+
+
+class Run:
+    """Registered under --distill, in the controller and in each xdist worker; only the controller writes the result."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.progress = Progress(config)
+        self.judging = Judging(settings.evidence, heard=self._hear)
+        self.trained: set[str] = set()
+        self.started = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self._pairings: dict[Path, list[Pairing]] = {}
+        self._tasks: dict[str, tuple[Task, Path]] = {}
+        # While one gate runs: its item, what it judged, and comparisons that no report has carried yet.
+        self._item: pytest.Item | None = None
+        self._judged: list[dict[str, Any]] = []
+        self._fresh: list[dict[str, Any]] = []
+        # In the controller: the ledger.
+        self._collected: set[str] = set()
+        self._gates: dict[str, dict[str, Any]] = {}
+        self._comparisons: dict[str, dict[str, Any]] = {}
+        self._trouble = ""
+        self.result: dict[str, Any] | None = None
+
+    @property
+    def _worker(self) -> bool:
+        return hasattr(self.config, "workerinput")
+
+    def relative(self, path: Path) -> str:
+        """Return `path` below the root folder, with forward slashes."""
+        try:
+            return path.relative_to(self.config.rootpath).as_posix()
+        except ValueError:
+            return path.as_posix()
+
+    # Collection
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave every file alone that is no benchmark: it is not even imported."""
+        if collection_path.is_file() and not collection_path.match("bench_*.py"):
+            return True
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Let xdist hand out whole files: a student then lives in one worker."""
+        if getattr(config.option, "dist", "no") == "load":
+            config.option.dist = "loadfile"
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each gate once for each student that the file's mark names."""
+        mark = metafunc.definition.get_closest_marker("distill")
+        if mark is None or "distill_pairing" not in metafunc.fixturenames:
+            return
+        path = metafunc.definition.path
+        if path not in self._pairings:
+            line = _mark_line(path)
+            where = f"{self.relative(path)}:{line}"
+            try:
+                self._pairings[path] = self._declared(mark, path, line)
+            except DistillError as error:
+                text = str(error)
+                raise pytest.Collector.CollectError(text if text.startswith(where) else f"{where}: {text}") from None
+        pairings = self._pairings[path]
+        metafunc.parametrize("distill_pairing", pairings, indirect=True, scope="module", ids=[p.name for p in pairings])
+
+    def _declared(self, mark: pytest.Mark, path: Path, line: int) -> list[Pairing]:
+        """Return the pairings that a mark declares, all of it checked."""
+        names = ("task", "teacher", "students")
+        given = dict(zip(names, mark.args, strict=False)) | dict(mark.kwargs)
+        for name in given:
+            if name not in names:
+                near = get_close_matches(name, names, n=1)
+                raise DistillError(
+                    f"mark distill knows no {name!r}. {f'Did you mean {near[0]!r}?' if near else 'It takes task, teacher, students.'}"
+                )
+        if len(mark.args) > len(names):
+            raise DistillError(f"mark distill takes a task, a teacher and students; seen {len(mark.args)} arguments.")
+        task, teacher, students = (given.get(name) for name in names)  # type: tuple[Any, Any, Any]
+        if not isinstance(task, Task):
+            raise DistillError(f"mark distill names no task; seen {task!r}. Write pytest.mark.distill(task, teacher=…, students=[…]).")
+        if not _is_model(teacher):
+            raise DistillError(f"mark distill names no teacher; seen {teacher!r}. Add teacher= with a model, for example a Checkpoint.")
+        if isinstance(students, (Recipe, str)) or _is_model(students):
+            raise DistillError(f"mark distill takes students as a list; seen {students!r}. Write students=[…].")
+        students = list(students or ())
+        if not students:
+            raise DistillError("mark distill names no students. Add students=[...] with a Recipe, for example from training/recipes.py.")
+        for student in students:
+            if not (isinstance(student, Recipe) or _is_model(student)):
+                raise DistillError(f"mark distill: a student is a Recipe or a model; seen {student!r}.")
+        called = [student.name for student in students]
+        twice = sorted({name for name in called if called.count(name) > 1})
+        if twice:
+            raise DistillError(f"mark distill: two students are called {twice[0]!r}. Give each Recipe or Checkpoint its own name=.")
+        other = self._tasks.setdefault(task.name, (task, path))
+        if other[0] is not task and (other[0].digest, other[0].train, other[0].heldout) != (task.digest, task.train, task.heldout):
+            raise DistillError(f"task {task.name!r} is another task in {self.relative(other[1])}. Give one of the two another name.")
+        check_leak(task)  # reads and checks every row as well
+        _ = task.heldout_digest
+        return [Pairing(task, teacher, student, path, line, self) for student in students]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Enter what was collected here into the ledger."""
+        self._collected |= {item.nodeid for item in session.items}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Enter what a worker collected into the ledger."""
+        self._collected |= set(ids)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember the first collection error: it is the run's cause."""
+        if report.failed and not self._trouble:
+            lines = [line for line in str(report.longrepr).strip().splitlines() if line.strip()] or ["no reason given"]
+            text = lines[-1].removeprefix("E   ").strip() if len(lines) > 1 else lines[0]
+            self._trouble = f"collection failed: {text}"
+
+    # Gates
+
+    def _hear(self, judgement: Judgement | None, measure: str) -> None:
+        """Attribute a judgement (or the reading of a plain estimate) to the gate that is running, with its line."""
+        if self._item is None:
+            return
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  (inspect.currentframe is the same thing)
+        line = None
+        while frame is not None and line is None:
+            if frame.f_code.co_filename == str(self._item.path):
+                line = frame.f_lineno
+            frame = frame.f_back
+        pairing: Pairing = self._item.callspec.params["distill_pairing"]  # type: ignore[attr-defined]
+        entry: dict[str, Any] = {"gate": self._item.nodeid, "comparison": pairing.id, "line": line, "measure": measure}
+        if judgement is None:
+            words = f"{measure.replace('_', ' ')} was read as a plain estimate: no claim"
+            entry |= {
+                "operator": None,
+                "limit": None,
+                "outcome": NO_CLAIM,
+                "shown": False,
+                "alpha": None,
+                "p": None,
+                "p_refuted": None,
+                "words": words,
+            }
+        else:
+            entry |= {
+                name: getattr(judgement, name) for name in ("operator", "limit", "outcome", "shown", "alpha", "p", "p_refuted", "words")
+            }
+        self._judged.append(entry)
+
+    def add_comparison(self, entry: dict[str, Any]) -> None:
+        """Take a finished comparison into the result; the next test report carries it to the controller."""
+        self._fresh.append({**entry, "judgements": []})
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Know which gate is running."""
+        self._item, self._judged = item, []
+        try:
+            return (yield)
+        finally:
+            self._item = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """A gate that judged nothing decides nothing: an error."""
+        yield
+        if not self._judged:
+            pytest.fail(
+                "the gate judged nothing: hold a measure of `comparison` against a limit, for example assert comparison.accuracy_drop <= 0.05",
+                pytrace=False,
+            )
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach to the report what the gate decided, as ASCII that every transport takes."""
+        report = yield
+        attached: dict[str, Any] = {"comparisons": self._fresh, "judgements": []}
+        self._fresh = []
+        outcome = "passed"
+        error = call.excinfo.value if call.excinfo else None
+        if report.skipped:
+            outcome = "skipped"
+        elif error is not None:
+            judgement = getattr(error, "judgement", None)
+            if call.when != "call" or not self._judged or not isinstance(error, (AssertionError, pytest.fail.Exception)):
+                outcome = "error"
+            else:
+                outcome = INCONCLUSIVE if judgement is not None and judgement.outcome == INCONCLUSIVE else "failed"
+        if call.when == "call":
+            attached["judgements"] = self._judged
+        message = ""
+        if report.skipped and isinstance(report.longrepr, tuple):
+            message = str(report.longrepr[2]).removeprefix("Skipped: ")
+        elif error is not None:
+            message = str(error) or type(error).__name__
+            if outcome == "error" and not isinstance(error, pytest.fail.Exception):
+                message = f"{type(error).__name__}: {message}"
+        setattr(report, ATTACHED, json.dumps({**attached, "outcome": outcome, "message": message}))
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(
+        self, config: pytest.Config, report: Any
+    ) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+        """Make lone surrogates visible: xdist cannot send them, and would lose the whole failure with them."""
+        data = yield
+        return _scrubbed(data) if data is not None else None
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Show an inconclusive gate as I / INCONCLUSIVE, inside pytest's own list of failures."""
+        if report.when == "call" and report.failed and _attached(report).get("outcome") == INCONCLUSIVE:
+            return "failed", "I", "INCONCLUSIVE"
+        return None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Enter a phase of a gate into the ledger (in the controller, also those of the workers)."""
+        part = _attached(report)
+        for entry in part.get("comparisons", ()):
+            self._comparisons[entry["id"]] = entry
+        outcome = part.get("outcome", "error" if report.failed else report.outcome)
+        message = part.get("message", "" if report.passed else report.longreprtext)
+        gate = self._gates.setdefault(report.nodeid, {"id": report.nodeid, "outcome": "passed", "message": "", "judgements": []})
+        gate["judgements"] += part.get("judgements", [])
+        if outcome != "passed" and gate["outcome"] in ("passed", "skipped"):
+            gate |= {"outcome": outcome, "message": message}
+
+    # The end
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write results.json and report.html; make sure that missing evidence is never green."""
+        if self._worker or self.config.option.collectonly:
+            return
+        if exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR) and not self._trouble:
+            self._trouble = "the run was interrupted" if exitstatus == pytest.ExitCode.INTERRUPTED else "pytest met an internal error"
+        self.result = self._result()
+        try:
+            results.write(self.settings.out / "results.json", self.result)
+            from pytest_distill.report import page
+
+            page.write(self.settings.out / "report.html", self.result)
+        except OSError as error:
+            cause = f"the result could not be written to {shown_path(self.settings.out)}: {error}"
+            self.result |= {"verdict": "error", "cause": cause, "complete": False}
+        if self.result["verdict"] != "pass" and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _result(self) -> dict[str, Any]:
+        gates = [self._gates[nodeid] for nodeid in sorted(self._gates)]
+        comparisons = [self._comparisons[key] for key in sorted(self._comparisons)]
+        for entry in comparisons:
+            entry["judgements"] = [j for gate in gates for j in gate["judgements"] if j["comparison"] == entry["id"]]
+        shown = [{name: gate[name] for name in ("id", "outcome", "message")} for gate in gates]
+        verdict, cause = results.verdict(shown, len(self._collected), comparisons, self._trouble)
+        return {
+            "schema": results.SCHEMA,
+            "complete": not self._trouble and bool(gates) and len(gates) == len(self._collected),
+            "verdict": verdict,
+            "cause": cause,
+            "started": self.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "seconds": round(time.monotonic() - self._clock, 1),
+            "evidence": self.settings.evidence,
+            "command": shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
+            "environment": results.environment(self.config.rootpath),
+            "gates": shown,
+            "collected": len(self._collected),
+            "reported": len(gates),
+            "summary": results.summary(shown, comparisons),
+            "changes": [],
+            "history": [],
+            "comparisons": comparisons,
+        }
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Close with the verdict table and where the page lies."""
+        if self.result is None:
+            return
+        from pytest_distill.report import terminal
+
+        terminalreporter.section("distill")
+        for line in terminal.lines(self.result):
+            terminalreporter.write_line(line)
+        if self.result["complete"] or self.result["gates"]:
+            terminalreporter.write_line(f"page: {shown_path(self.settings.out / 'report.html')}")
+
+
+def _attached(report: Any) -> dict[str, Any]:
+    found = json.loads(getattr(report, ATTACHED, "{}"))
+    return found if isinstance(found, dict) else {}
+
+
+def _is_model(value: object) -> bool:
+    return all(hasattr(value, name) for name in ("name", "load", "answer", "time_one"))
+
+
+def _mark_line(path: Path) -> int:
+    """Return the line on which a benchmark file's mark begins, or 1."""
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        if "mark.distill" in line and not line.lstrip().startswith("#"):
+            return number
+    return 1
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_scrubbed, value))
+    return value

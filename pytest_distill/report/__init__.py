@@ -1,0 +1,18 @@
+"""Readers of a result: the terminal table and the HTML page. They compute nothing."""
+
+from __future__ import annotations
+
+import re
+
+MOST_TEXT = 2000
+# Control, zero-width, bidirectional, line-separator, tag and lone surrogate characters: what a reader cannot see, or is misled by.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: object) -> str:
+    """Return `text` cut to 2,000 characters (the rest counted), with what cannot be seen written as escapes."""
+    whole = str(text)
+    shown = _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", whole[:MOST_TEXT])
+    return shown if len(whole) <= MOST_TEXT else f"{shown}… ({len(whole) - MOST_TEXT} more characters)"

@@ -1,0 +1,58 @@
+"""The HTML page: one file, no network, every string from outside escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_distill.files import write_whole
+from pytest_distill.report import visible
+from pytest_distill.verdict import percent
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_ERRORS = 2000
+MOST_BYTES = 1_700_000  # of escaped text in error rows, so that the whole page stays below 2 MB
+
+
+def render(result: Mapping[str, Any]) -> str:
+    """Return the page for a result as `results` builds it; all its text is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "visible": visible}
+    # Free of quotes, angle brackets and ampersands (a test holds it to that), so that escaping leaves it, and its hash, as they are.
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    room = MOST_BYTES // max(len(result["comparisons"]), 1)
+    return environment.get_template("report.html.j2").render(
+        result=result,
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        shown_errors=[_rows_that_fit(entry["errors"], room) for entry in result["comparisons"]],
+        json=json,
+    )
+
+
+def _rows_that_fit(errors: Sequence[Mapping[str, Any]], room: int) -> int:
+    """Return how many error rows fit into `room` bytes of the page, at most MOST_ERRORS."""
+    for at, row in enumerate(errors[:MOST_ERRORS]):
+        texts = [row["id"], row["input"], row["expected"], row["teacher"], row["student"], *row["tags"]]
+        room -= 400 + sum(len(html.escape(visible(text)).encode()) for text in texts)
+        if room < 0:
+            return at
+    return min(len(errors), MOST_ERRORS)
+
+
+def write(path: Path, result: Mapping[str, Any]) -> None:
+    """Write the page for `result` to `path`, whole or not at all."""
+    write_whole(path, render(result).encode("utf-8", "backslashreplace"))

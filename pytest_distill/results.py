@@ -1,0 +1,203 @@
+"""The result that every reader reads: building it, deciding the verdict, writing it whole, reading it back."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pytest_distill.compare import Comparison, latency
+from pytest_distill.errors import DistillError
+from pytest_distill.files import write_json
+from pytest_distill.models import Model
+
+SCHEMA = "pytest-distill/results/1"
+MOST_WORDS = 3  # judgements that the cause of a pass still spells out
+PACKAGES = ("pytest-distill", "pytest", "pytest-xdist", "torch", "transformers", "trl", "peft", "datasets", "tokenizers")
+
+
+def environment(root: Path) -> dict[str, Any]:
+    """Return what a reader needs to know of the machine: Python, platform, CPU, GPU, package versions, git commit."""
+    packages = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            packages[package] = version(package)
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": machine(),
+        "gpu": gpu(),
+        "packages": packages,
+        "git": {"commit": _git(root, "rev-parse", "HEAD"), "dirty": bool(_git(root, "status", "--porcelain"))},
+    }
+
+
+def machine() -> str:
+    """Return the processor's name and the number of cores."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def gpu() -> str | None:
+    """Return the name of the first NVIDIA GPU, or None."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    lines = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    return lines.splitlines()[0] if lines else None
+
+
+def _git(root: Path, *words: str) -> str | None:
+    return _output("git", *words, cwd=root)
+
+
+def _output(*command: str, cwd: Path | None = None) -> str | None:
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def comparison_entry(comparison: Comparison, facts: Mapping[str, Any], models: Mapping[str, Model]) -> dict[str, Any]:
+    """Return a comparison as results.json holds it, judgements aside.
+
+    Args:
+        comparison: the comparison.
+        facts: what only the run knows: id, file, line, digests, adapter, training.
+        models: the ``teacher`` and the ``student`` that were judged.
+    """
+    sides = {"teacher": (comparison.teacher, comparison.timing.teacher), "student": (comparison.student, comparison.timing.student)}
+    return {
+        **facts,
+        "task": comparison.task.name,
+        "teacher": comparison.teacher.model,
+        "student": comparison.student.model,
+        "n": len(comparison.examples),
+        "counts": comparison.counts,
+        "measures": {key: measure.to_json() for key, measure in comparison.measures.items()},
+        "models": {
+            side: {
+                "name": evaluation.model,
+                "revision": models[side].revision,
+                "digest": models[side].digest,
+                "parameters": models[side].parameters,
+                "accuracy": evaluation.right / len(comparison.examples),
+                "macro_f1": comparison.macro_f1(side),
+                "latency_ms": latency(seconds),
+                "tokens_in": evaluation.tokens_in,
+                "tokens_out": evaluation.tokens_out,
+                "cost_usd": None,
+                "origin": f"answered {evaluation.recorded}",
+            }
+            for side, (evaluation, seconds) in sides.items()
+        },
+        "classes": comparison.classes,
+        "confusion": {
+            "labels": comparison.labels,
+            "teacher": comparison.confusion(comparison.teacher),
+            "student": comparison.confusion(comparison.student),
+        },
+        "slices": comparison.slices,
+        "band": comparison.band,
+        "band_note": comparison.band_note,
+        "timing": comparison.timing.to_json(),
+        "errors": comparison.errors(),
+    }
+
+
+def verdict(gates: Sequence[Mapping[str, Any]], collected: int, comparisons: Sequence[Mapping[str, Any]], trouble: str) -> tuple[str, str]:
+    """Return the verdict and its cause in one sentence.
+
+    Missing evidence never passes: trouble, nothing collected, lost or skipped gates, or gates that claim nothing are an error.
+    """
+    by = {
+        outcome: [gate for gate in gates if gate["outcome"] == outcome]
+        for outcome in ("passed", "failed", "inconclusive", "error", "skipped")
+    }
+    if trouble:
+        return "error", trouble
+    if not collected:
+        return "error", "no gate ran: nothing was collected"
+    if by["error"]:
+        return "error", f"{_first_line(by['error'][0])} ({by['error'][0]['id']})"
+    if len(gates) != collected:
+        return "error", f"{collected} gates were collected and {len(gates)} reported"
+    for outcome, word in (("failed", "fail"), ("inconclusive", "inconclusive")):
+        if by[outcome]:
+            return word, f"{_count(len(by[outcome]), collected)} {outcome}: {_first_line(by[outcome][0])}"
+    if len(by["skipped"]) == collected:
+        return "error", f"no gate ran: all {collected} were skipped ({_first_line(by['skipped'][0])})"
+    judgements = [judgement for entry in comparisons for judgement in entry["judgements"]]
+    if not any(judgement["shown"] for judgement in judgements):
+        return (
+            "error",
+            "no gate claims anything that holds: hold a measure against a limit with assert; .value and .shown alone decide nothing",
+        )
+    skipped = f", {len(by['skipped'])} skipped" if by["skipped"] else ""
+    shown = [_first_line({"message": judgement["words"]}) for judgement in judgements if judgement["shown"]]
+    words = ": " + "; ".join(shown) if len(shown) <= MOST_WORDS else ""
+    return "pass", f"{_count(len(by['passed']), collected)} passed{skipped}{words}"
+
+
+def _count(some: int, of: int) -> str:
+    return f"{'all ' if some == of and of > 1 else ''}{some} {'of ' + str(of) + ' ' if some != of else ''}gate{'s' if of != 1 else ''}"
+
+
+def _first_line(gate: Mapping[str, Any]) -> str:
+    return str(gate["message"]).strip().split("\n", 1)[0] or "no reason given"
+
+
+def summary(gates: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the few numbers that a badge or a pull request shows."""
+    drops = [entry["measures"]["accuracy_drop"] for entry in comparisons]
+    gains = [entry["measures"]["speed_gain"] for entry in comparisons]
+    return {
+        **{name: sum(gate["outcome"] == name for gate in gates) for name in ("passed", "failed", "inconclusive")},
+        "worst_accuracy_drop": max((drop["value"] for drop in drops), default=None),
+        "worst_accuracy_drop_bound": max((drop["bound"] for drop in drops if drop["bound"] is not None), default=None),
+        "smallest_speed_gain": min((gain["value"] for gain in gains), default=None),
+        "cost_usd": None,
+    }
+
+
+def write(path: Path, result: Mapping[str, Any]) -> None:
+    """Write the result to `path`, whole or not at all; numbers that JSON cannot say become null."""
+    write_json(path, _plain(result))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the result at `path`.
+
+    Raises:
+        DistillError: it is missing, torn, or of another schema.
+    """
+    try:
+        result = json.loads(path.read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise DistillError(f"{path}: no result can be read: {error}. Run pytest --distill to write it.") from None
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
+        raise DistillError(f"{path}: not of schema {SCHEMA}. Run pytest --distill with this version to write it.")
+    return result

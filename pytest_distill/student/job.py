@@ -1,0 +1,118 @@
+"""The job folder: what a training needs goes in, an adapter and its trace come out; the child process that works on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_distill.curate import TrainingRow
+from pytest_distill.errors import TrainingError
+from pytest_distill.files import write_json, write_whole
+from pytest_distill.models.device import threads
+from pytest_distill.student.recipe import Recipe
+
+VALIDATION_SHARE = 0.05
+MOST_VALIDATION = 256
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """Where a running training stands: step of steps, the last loss, and the seconds left by its pace so far."""
+
+    step: int
+    steps: int
+    loss: float
+    seconds_left: float
+
+
+def write_job(folder: Path, recipe: Recipe, rows: Sequence[TrainingRow], device: str) -> None:
+    """Write job.json, train.jsonl and validation.jsonl into the new `folder`.
+
+    The validation split (5 %, at most 256 rows) is drawn from the training rows by their ids, so that it is the same for
+    every recipe.
+    """
+    from hashlib import sha256
+
+    shuffled = sorted(rows, key=lambda row: sha256(row.id.encode()).digest())
+    held = {row.id for row in shuffled[: min(MOST_VALIDATION, int(len(rows) * VALIDATION_SHARE))]}
+    folder.mkdir(parents=True)
+    write_json(folder / "job.json", {"recipe": recipe.to_json(), "device": device, "threads": threads()})
+    for name, kept in (
+        ("train.jsonl", [row for row in rows if row.id not in held]),
+        ("validation.jsonl", [row for row in rows if row.id in held]),
+    ):
+        lines = [json.dumps({"id": row.id, "prompt": row.prompt, "completion": row.completion}) for row in kept]
+        write_whole(folder / name, ("\n".join(lines) + "\n" if lines else "").encode())
+
+
+def read_trace(folder: Path) -> list[dict[str, Any]]:
+    """Return the events of a job so far; a line that is still being written is left out."""
+    try:
+        lines = (folder / "trace.jsonl").read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    events = []
+    for line in lines:
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            continue
+    return events
+
+
+def run_job(folder: Path, progress: Callable[[TrainingProgress], None]) -> list[dict[str, Any]]:
+    """Train in a child process on the job in `folder`; return its trace. The child ends with this process.
+
+    Raises:
+        TrainingError: the child failed or was killed; the text carries its own words.
+    """
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(threads()),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONUNBUFFERED": "1",
+        # glibc would map and unmap every large tensor anew; keeping them on the heap halves the time of a small model's step.
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+    }
+    # A wrapper's strictness about warnings is for this process; libraries in the child warn as they like.
+    environment.pop("PYTHONWARNINGS", None)
+    command = [sys.executable, "-m", "pytest_distill.student.train", str(folder)]
+    shown = 0
+    with (folder / "log.txt").open("wb") as log:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+        try:
+            while child.poll() is None:
+                time.sleep(0.2)
+                shown = _report(read_trace(folder), shown, progress)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    trace = read_trace(folder)
+    _report(trace, shown, progress)
+    error = next((event["error"] for event in trace if "error" in event), None)
+    if child.returncode != 0 or error:
+        if error is None and child.returncode < 0:
+            error = f"the training process was killed by signal {-child.returncode}"
+        log_text = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        error = error or "; ".join(log_text[-3:]) or f"exit status {child.returncode}"
+        last = max((event["step"] for event in trace if "loss" in event), default=0)
+        raise TrainingError(f"training failed after step {last}: {error}. Nothing was kept; the next run starts clean.")
+    return trace
+
+
+def _report(trace: list[dict[str, Any]], shown: int, progress: Callable[[TrainingProgress], None]) -> int:
+    losses = [event for event in trace if "loss" in event]
+    if len(losses) > shown:
+        event = losses[-1]
+        left = event["seconds"] / max(event["step"], 1) * (event["steps"] - event["step"])
+        progress(TrainingProgress(event["step"], event["steps"], event["loss"], left))
+    return len(losses)

@@ -1,0 +1,41 @@
+"""Runs of pytest inside tests, in the modes that must not differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.fakes import ROOT
+
+MODES = {"plain": (), "n0": ("-n", "0"), "n2": ("-n", "2"), "no-xdist": ("-p", "no:xdist")}
+
+
+@pytest.fixture(autouse=True)
+def _importable(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+
+
+@pytest.fixture(params=MODES.values(), ids=MODES.keys())
+def mode(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """Plain, -n 0, -n 2, and with xdist absent."""
+    return request.param
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """Run pytest in a process of its own, under --distill unless told otherwise."""
+
+    def run(*args: str, distill: bool = True) -> pytest.RunResult:
+        return pytester.runpytest_subprocess(*(["--distill"] if distill else []), "-p", "no:cacheprovider", *args, timeout=170)
+
+    return run
+
+
+@pytest.fixture
+def result(pytester: pytest.Pytester) -> Callable[[], dict[str, Any]]:
+    """Read the result that a run left."""
+    return lambda: json.loads((pytester.path / ".distill" / "results.json").read_text())

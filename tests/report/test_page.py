@@ -1,0 +1,677 @@
+"""The readers of a result: what the page and the terminal say, and that no text from outside can do harm in the page."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_distill import results
+from pytest_distill.report import page, terminal
+
+FILE = "benchmarks/bench_retrieval_routing.py"
+ACCURACY, SPEED = f"{FILE}::test_keeps_the_teachers_accuracy[tiny]", f"{FILE}::test_is_at_least_twice_as_fast[tiny]"
+AT = "2026-11-22T10:00:00Z"
+
+
+def a_judgement(gate: str, line: int, measure: str, operator: str | None, limit: float | None, outcome: str, words: str) -> dict[str, Any]:
+    """A judgement as results.json holds it."""
+    p, p_refuted = {"shown": (0.0011, 0.9998), "refuted": (0.9998, 0.0002), "inconclusive": (0.31, 0.74)}.get(outcome, (None, None))
+    return {
+        "gate": gate,
+        "comparison": f"{FILE}::tiny",
+        "line": line,
+        "measure": measure,
+        "operator": operator,
+        "limit": limit,
+        "outcome": outcome,
+        "shown": outcome == "shown",
+        "alpha": 0.05,
+        "p": p,
+        "p_refuted": p_refuted,
+        "words": words,
+    }
+
+
+def an_error(number: int, kind: str = "introduced", **other: Any) -> dict[str, Any]:
+    """An error row as results.json holds it."""
+    row = {
+        "id": f"heldout-{number:05}",
+        "kind": kind,
+        "input": f"> which file holds on to row {number}\nRoute:",
+        "expected": "code",
+        "teacher": "docs" if kind == "inherited" else "code",
+        "student": "code" if kind == "corrected" else "docs",
+        "tags": ["hard-negative"],
+    }
+    return row | other
+
+
+def a_model(name: str, digest: str, accuracy: float, p50: float) -> dict[str, Any]:
+    """A model of a comparison as results.json holds it."""
+    return {
+        "name": name,
+        "revision": None,
+        "digest": f"sha256:{digest * 64}",
+        "parameters": 12_345_678,
+        "accuracy": accuracy,
+        "macro_f1": 0.9512,
+        "latency_ms": {"n": 60, "p50": p50, "p95": p50 * 1.25},
+        "tokens_in": 12000,
+        "tokens_out": 800,
+        "cost_usd": None,
+        "origin": f"answered {AT}",
+    }
+
+
+def a_comparison() -> dict[str, Any]:
+    """A comparison in which everything that the page can show is there."""
+    kinds = ["introduced"] * 9 + ["corrected"] * 4 + ["inherited"] * 16
+    labels = ["code", "docs", "hybrid", "skip", "(none)"]
+    share = {"support": 100, "teacher_f1": 0.951, "student_f1": 0.942, "teacher_recall": 0.96, "student_recall": 0.93}
+    table = [[100 if row == column < 4 else 0 for column in range(5)] for row in range(5)]
+    return {
+        "id": f"{FILE}::tiny",
+        "file": FILE,
+        "line": 12,
+        "task": "retrieval_routing",
+        "teacher": "reference",
+        "student": "tiny",
+        "inputs_digest": f"sha256:{'1' * 64}",
+        "fingerprint": f"sha256:{'2' * 64}",
+        "attempt": 3,
+        "trained_seconds": 41.2,
+        "from_store": False,
+        "adapter": {"path": ".distill/store/tiny-22/adapter", "sha256": f"sha256:{'3' * 64}"},
+        "recipe": {"name": "tiny", "base": "training/checkpoints/student", "revision": None, "seed": 7, "epochs": 3.0},
+        "n": 400,
+        "train_examples": 477,
+        "rejected": {"wrong": 21, "unparsable": 2},
+        "counts": {"both_right": 371, "introduced": 9, "corrected": 4, "inherited": 16},
+        "measures": {
+            "accuracy_drop": {"value": 0.0125, "bound": 0.0297, "side": "upper", "confidence": 0.95, "n": 400, "method": "exact-tango"},
+            "speed_gain": {
+                "value": 6.1,
+                "bound": 5.72,
+                "side": "lower",
+                "confidence": 0.95,
+                "n": 60,
+                "method": "sign-test",
+                "timed": "stored",
+                "at": AT,
+                "why": None,
+            },
+            "quality_retained": {"value": 0.9868, "bound": None, "side": "lower", "confidence": 0.95, "n": 400, "method": "gaffke"},
+        },
+        "models": {"teacher": a_model("reference", "a", 0.9675, 31.04), "student": a_model("tiny", "b", 0.955, 5.1)},
+        "classes": {label: dict(share) for label in labels[:-1]},
+        "confusion": {"labels": labels, "teacher": copy.deepcopy(table), "student": copy.deepcopy(table)},
+        "slices": {"hard-negative": {"n": 60, "teacher": 0.9, "student": 0.866}},
+        "band": "viable",
+        "band_note": "",
+        "timing": {"teacher": [0.031] * 60, "student": [0.0051] * 60, "timed": "stored", "at": AT, "machine": "AMD EPYC, 2 cores"},
+        "notes": ["2 rows were longer than max_length=256 tokens and were left out"],
+        "judgements": [
+            a_judgement(
+                ACCURACY, 16, "accuracy_drop", "<=", 0.05, "shown", "accuracy drop 1.2% (95% bound 3.0%) is shown to be at most 5%"
+            ),
+            a_judgement(
+                SPEED, 20, "speed_gain", ">=", 2.0, "shown", "speed gain 6.10 times (95% bound 5.72 times) is shown to be at least 2 times"
+            ),
+        ],
+        "errors": [an_error(number, kind) for number, kind in enumerate(kinds, 1)],
+    }
+
+
+def a_result(**other: Any) -> dict[str, Any]:
+    """A passing result with one comparison, as `Run` makes it."""
+    result = {
+        "schema": results.SCHEMA,
+        "complete": True,
+        "verdict": "pass",
+        "cause": "all 2 gates passed",
+        "started": AT,
+        "seconds": 93.1,
+        "evidence": "strict",
+        "command": "pytest --distill -k tiny",
+        "environment": {
+            "python": "3.11.7",
+            "platform": "Linux-6.18-x86_64",
+            "cpu": "AMD EPYC, 2 cores",
+            "gpu": None,
+            "packages": {"pytest-distill": "0.1.0", "torch": "2.13.0+cpu"},
+            "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True},
+        },
+        "gates": [{"id": ACCURACY, "outcome": "passed", "message": ""}, {"id": SPEED, "outcome": "passed", "message": ""}],
+        "collected": 2,
+        "reported": 2,
+        "summary": {
+            "passed": 2,
+            "failed": 0,
+            "inconclusive": 0,
+            "worst_accuracy_drop": 0.0125,
+            "worst_accuracy_drop_bound": 0.0297,
+            "smallest_speed_gain": 6.1,
+            "cost_usd": None,
+        },
+        "changes": [],
+        "history": [],
+        "comparisons": [a_comparison()],
+    }
+    return result | other
+
+
+def a_failure() -> dict[str, Any]:
+    """A failing result: the drop is refuted and a gate reads a plain estimate."""
+    words = "accuracy drop is shown not to be at most 5%: refuted\nteacher 96.8%, student 80.0% on 400 held-out examples"
+    result = a_result(verdict="fail", cause="1 of 2 gates failed: accuracy drop is shown not to be at most 5%: refuted")
+    result["gates"][0] |= {"outcome": "failed", "message": words}
+    entry = result["comparisons"][0]
+    entry |= {"band": "not ready", "adapter": None, "recipe": None, "trained_seconds": None, "notes": []}
+    entry["judgements"] = [
+        a_judgement(ACCURACY, 16, "accuracy_drop", "<=", 0.05, "refuted", words),
+        a_judgement(SPEED, 20, "speed_gain", None, None, "no claim", "speed gain was read as a plain estimate: no claim"),
+    ]
+    entry["measures"]["speed_gain"] |= {"bound": None, "timed": "live"}
+    return result
+
+
+def an_undecided_result() -> dict[str, Any]:
+    """A result whose band is inconclusive with a note."""
+    result = a_result()
+    result["comparisons"][0] |= {"band": "inconclusive", "band_note": "worse than 5% shown"}
+    return result
+
+
+def a_broken_run() -> dict[str, Any]:
+    """An error result: nothing was compared."""
+    cause = "collection failed: benchmarks/bench_routing.py:9: mark distill names no students."
+    found = a_result(verdict="error", complete=False, cause=cause, gates=[], collected=0, reported=0, comparisons=[])
+    found["environment"]["git"] = {"commit": None, "dirty": False}
+    return found
+
+
+@dataclass
+class Page:
+    """A page as html.parser reads it."""
+
+    elements: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)  # each tag with its attributes' names
+    attributes: list[tuple[str, str, str]] = field(default_factory=list)  # tag, name, value
+    texts: dict[str, list[str]] = field(default_factory=dict)  # what stands inside each kind of element
+    rows: list[list[str]] = field(default_factory=list)  # the cells of each table row
+
+    @property
+    def text(self) -> str:
+        """All that can be read, apart from the style."""
+        return " ".join(word for tag, words in self.texts.items() if tag != "style" for word in words)
+
+    def of(self, tag: str) -> list[str]:
+        """The texts of all elements `tag`, with single blanks."""
+        return [" ".join(text.split()) for text in self.texts.get(tag, [])]
+
+    def row(self, first: str) -> list[str]:
+        """The cells of the one row that begins with `first`."""
+        (found,) = [row for row in self.rows if row and row[0] == first]
+        return found
+
+    def attribute(self, tag: str, name: str) -> list[str]:
+        """The values of an attribute, in order."""
+        return [value for t, n, value in self.attributes if (t, n) == (tag, name)]
+
+
+VOID = {"meta", "br", "img", "link", "input", "base", "hr"}
+
+
+def parse(text: str) -> Page:
+    """Read a page and hold that its elements nest."""
+    found = Page()
+    open_elements: list[tuple[str, list[str]]] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.elements.append((tag, tuple(name for name, _ in attrs)))
+            found.attributes.extend((tag, name, value or "") for name, value in attrs)
+            if tag not in VOID:
+                open_elements.append((tag, []))
+            if tag == "tr":
+                found.rows.append([])
+
+        def handle_data(self, data: str) -> None:
+            for _, words in open_elements:
+                words.append(data)
+
+        def handle_endtag(self, tag: str) -> None:
+            opened, words = open_elements.pop()
+            assert opened == tag, f"</{tag}> closes <{opened}>"
+            found.texts.setdefault(tag, []).append("".join(words))
+            if tag in {"td", "th"}:
+                found.rows[-1].append(" ".join("".join(words).split()))
+
+    reader = Reader(convert_charrefs=True)
+    reader.feed(text)
+    reader.close()
+    assert not open_elements
+    return found
+
+
+def render(result: dict[str, Any]) -> Page:
+    """Render and read a result's page."""
+    return parse(page.render(result))
+
+
+# What the page holds
+
+
+def test_the_verdict_and_its_cause_come_first():
+    """The page opens with the verdict and the cause as its heading, and both are its title."""
+    seen = render(a_failure())
+    assert seen.of("title") == ["fail: 1 of 2 gates failed: accuracy drop is shown not to be at most 5%: refuted"]
+    assert seen.of("h1") == ["1 of 2 gates failed: accuracy drop is shown not to be at most 5%: refuted"]
+    assert seen.of("p")[0] == "fail"
+    assert seen.attribute("p", "class")[0] == "verdict fail"
+    assert "2026-11-22T10:00:00Z, 93.1 s, 2 of 2 gates reported" in seen.of("p")[1]
+
+
+def test_measures_stand_with_bound_and_method():
+    """Each measure has its estimate, its bound with the side it holds on, its method, and when it was timed."""
+    seen = render(a_result())
+    assert seen.row("accuracy drop") == ["accuracy drop", "1.2%", "at most 3.0%", "exact-tango"]
+    assert seen.row("speed gain") == ["speed gain", "6.10 times", "at least 5.72 times", f"sign-test, 60 pairs timed {AT}"]
+    assert seen.row("quality retained") == ["quality retained", "98.7%", "none", "gaffke"]
+    assert "Measures on 400 held-out examples: 9 lost, 4 gained, 16 wrong for both" in seen.of("caption")
+    assert render(a_failure()).row("speed gain") == ["speed gain", "6.10 times", "none", "sign-test, 60 pairs timed in this run"]
+
+
+def test_judgements_stand_with_limit_outcome_p_and_words():
+    """Each judgement has its limit, its outcome, its p value and its words; a plain estimate has neither limit nor p."""
+    seen = render(a_result())
+    words = "accuracy drop 1.2% (95% bound 3.0%) is shown to be at most 5%"
+    assert seen.row("accuracy_drop <= 0.05") == ["accuracy_drop <= 0.05", "shown", "0.0011", words]
+    seen = render(a_failure())
+    assert seen.row("accuracy_drop <= 0.05")[1:3] == ["refuted", "0.9998"]
+    assert seen.row("speed_gain") == ["speed_gain", "no claim", "", "speed gain was read as a plain estimate: no claim"]
+    assert "retrieval_routing: tiny against reference (not ready)" in seen.of("h2")
+
+
+def test_the_note_of_a_band_stands_beside_it():
+    """What an inconclusive band still knows follows it in the heading and does not change its colour."""
+    seen = render(an_undecided_result())
+    assert "retrieval_routing: tiny against reference (inconclusive, worse than 5% shown)" in seen.of("h2")
+    assert seen.attribute("span", "class")[0] == "inconclusive"
+
+
+def test_both_models_classes_slices_and_confusion_stand_side_by_side():
+    """Accuracy, F1, size and latency of both models, recall by class, accuracy by slice, and what was taken for what."""
+    seen = render(a_result())
+    assert seen.row("teacher reference") == ["teacher reference", "12,345,678", "96.8%", "95.1%", "31.0 ms", "38.8 ms"]
+    assert seen.row("student tiny") == ["student tiny", "12,345,678", "95.5%", "95.1%", "5.1 ms", "6.4 ms"]
+    assert seen.row("hard-negative") == ["hard-negative", "60", "90.0%", "86.6%"]
+    codes = [row for row in seen.rows if row[0] == "code"]
+    assert codes == [["code", "100", "96.0%", "93.0%", "95.1%", "94.2%"], *[["code", "100", "0", "0", "0", "0"]] * 2]
+    unknown = a_result()
+    unknown["comparisons"][0]["models"]["teacher"]["parameters"] = None
+    assert render(unknown).row("teacher reference")[1] == "unknown"
+
+
+def test_error_rows_stand_with_expected_and_both_replies():
+    """Every error row has its prompt, what was expected, both replies, its kind and its tags, in the result's order."""
+    seen = render(a_result())
+    rows = [row for row in seen.rows if row[0].startswith("heldout-")]
+    assert len(rows) == 29
+    assert re.fullmatch(r"heldout-00001 ?introduced ?hard-negative", rows[0][0])
+    assert rows[0][1:] == ["> which file holds on to row 1 Route:", "code", "code", "docs"]
+    assert rows[9][2:] == ["code", "code", "code"]
+    assert [re.search("introduced|corrected|inherited", row[0]).group() for row in rows] == (
+        ["introduced"] * 9 + ["corrected"] * 4 + ["inherited"] * 16
+    )
+
+
+def test_the_page_says_where_the_result_comes_from():
+    """Command, commit, machine, versions, digests, recipe, training and notes are all on the page."""
+    seen = render(a_result())
+    terms = list(zip(seen.of("dt"), seen.of("dd"), strict=True))
+    for term in (
+        ("benchmark", f"{FILE}:12"),
+        ("inputs digest", f"sha256:{'1' * 64}"),
+        ("fingerprint", f"sha256:{'2' * 64}"),
+        ("adapter", f".distill/store/tiny-22/adapter, sha256:{'3' * 64}"),
+        ("training", "477 examples, 41.2 s; rejected 21 wrong, 2 unparsable; attempt 3 at these held-out rows"),
+        ("teacher", f"sha256:{'a' * 64}, answered {AT}"),
+        ("timed on", f"AMD EPYC, 2 cores, {AT}"),
+        ("note", "2 rows were longer than max_length=256 tokens and were left out"),
+        ("command", "pytest --distill -k tiny"),
+        ("commit", "0123456789abcdef0123456789abcdef01234567, with uncommitted changes"),
+        ("machine", "AMD EPYC, 2 cores; Linux-6.18-x86_64; Python 3.11.7"),
+        ("packages", "pytest-distill 0.1.0, torch 2.13.0+cpu"),
+    ):
+        assert term in terms
+    assert json.loads(dict(terms)["recipe"])["seed"] == 7
+    terms = dict(zip(render(a_failure()).of("dt"), render(a_failure()).of("dd"), strict=True))
+    assert terms["training"].startswith("loaded, not trained here")
+    assert "adapter" not in terms
+
+
+def test_a_run_without_comparisons_has_a_page_too():
+    """An error before any comparison still gives a page with the cause."""
+    seen = render(a_broken_run())
+    assert seen.of("h1") == ["collection failed: benchmarks/bench_routing.py:9: mark distill names no students."]
+    assert dict(zip(seen.of("dt"), seen.of("dd"), strict=True))["commit"] == "none"
+
+
+def test_gates_stand_with_outcome_and_message():
+    """Each gate has its id, its outcome and, where it did not pass, its whole message."""
+    seen = render(a_failure())
+    assert seen.row(SPEED) == [SPEED, "passed", ""]
+    assert seen.row(ACCURACY)[1] == "failed"
+    assert "teacher 96.8%, student 80.0% on 400 held-out examples" in seen.row(ACCURACY)[2]
+
+
+def test_point_evidence_is_labelled_as_no_statistical_claim():
+    """A result by plain estimates says so under its heading, and a strict one does not."""
+    label = "Evidence: point. Plain estimates, not a statistical claim."
+    assert label in render(a_result(evidence="point")).of("strong")
+    assert render(a_result()).of("strong") == []
+
+
+def test_every_id_of_the_page_is_unique():
+    """A deep link leads to one row, also where two comparisons are about students of one name."""
+    seen = render(a_result(comparisons=[a_comparison(), {**a_comparison(), "file": "benchmarks/bench_other.py", "task": "other"}]))
+    anchors = [value for _, name, value in seen.attributes if name == "id"]
+    assert len(anchors) == 58
+    assert len(set(anchors)) == len(anchors)
+    assert [anchor for anchor in anchors if re.search(r"\s", anchor)] == []
+
+
+def test_the_page_is_the_same_for_the_same_result(tmp_path):
+    """Rendering is deterministic, leaves the result alone, and gives the same from memory as from results.json."""
+    result = a_result()
+    kept = copy.deepcopy(result)
+    page.write(tmp_path / "a.html", result)
+    assert result == kept
+    results.write(tmp_path / "results.json", result)
+    page.write(tmp_path / "b.html", results.read(tmp_path / "results.json"))
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "b.html", "results.json"]
+
+
+# Safety
+
+
+def test_the_policy_allows_this_style_and_nothing_else():
+    """The content security policy starts from none and holds the digest of the one style that is in the page."""
+    seen = render(a_result())
+    (style,) = seen.texts["style"]
+    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (policy,) = seen.attribute("meta", "content")[1:]
+    assert seen.attribute("meta", "http-equiv") == ["Content-Security-Policy"]
+    assert policy == f"default-src 'none'; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
+    assert "&" not in style  # an entity is no entity inside a style
+
+
+def test_the_page_loads_and_links_nothing():
+    """The page has no script, no image, no link and no attribute that names an address."""
+    seen = render(a_result())
+    assert {tag for tag, _ in seen.elements} & {"script", "img", "a", "link", "iframe", "object", "embed", "form", "base", "svg"} == set()
+    plain_attributes = {"lang", "charset", "name", "content", "http-equiv", "class", "scope", "id", "tabindex", "role", "aria-label"}
+    assert {name for _, name, _ in seen.attributes} <= plain_attributes
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</style></title></pre></textarea><!--",
+    "]]>&lt;b&gt;&amp;",
+    "{{7*7}}{% raw %}",
+    "javascript:alert(1)",
+    "[here](javascript:alert(1))",
+    "NUL\x00ESC\x1b[31mDEL\x7fCSI\x9b",
+    "over\u202eride\u2066",
+    "lone\ud83dsurrogate",
+)
+ATTACK = " ".join(HOSTILE)
+SHOWN_ATTACK = ATTACK
+for _character in "\x00\x1b\x7f\x9b\u202e\u2066\ud83d":
+    SHOWN_ATTACK = SHOWN_ATTACK.replace(_character, f"\\u{ord(_character):04x}")
+RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# Every text of a result that comes from outside and stands on the page: from rows, models, files, machines and messages.
+# `@name` is the key itself.
+FIELDS = [
+    "cause",
+    "command",
+    "environment/cpu",
+    "gates/0/id",
+    "gates/0/message",
+    "comparisons/0/file",
+    "comparisons/0/teacher",
+    "comparisons/0/student",
+    "comparisons/0/adapter/path",
+    "comparisons/0/recipe/base",
+    "comparisons/0/notes/0",
+    "comparisons/0/judgements/0/words",
+    "comparisons/0/measures/speed_gain/at",
+    "comparisons/0/models/teacher/name",
+    "comparisons/0/models/teacher/digest",
+    "comparisons/0/models/teacher/origin",
+    "comparisons/0/models/student/name",
+    "comparisons/0/timing/at",
+    "comparisons/0/timing/machine",
+    "comparisons/0/classes/@code",
+    "comparisons/0/slices/@hard-negative",
+    "comparisons/0/confusion/labels/0",
+    "comparisons/0/errors/0/id",
+    "comparisons/0/errors/0/input",
+    "comparisons/0/errors/0/expected",
+    "comparisons/0/errors/0/teacher",
+    "comparisons/0/errors/0/student",
+    "comparisons/0/errors/0/tags/0",
+]
+
+
+def put(result: dict[str, Any], path: str, text: str) -> dict[str, Any]:
+    """Put `text` into one field of a result, or in place of a key."""
+    *way, last = path.split("/")
+    at: Any = result
+    for step in way:
+        at = at[int(step) if isinstance(at, list) else step]
+    if last.startswith("@"):
+        items = [(text if key == last[1:] else key, value) for key, value in at.items()]
+        at.clear()
+        at.update(items)
+    else:
+        at[int(last) if isinstance(at, list) else last] = text
+    return result
+
+
+def plain() -> dict[str, Any]:
+    """A result in which every optional text is there, so that only the text itself can change the page's elements."""
+    result = a_result()
+    for gate in result["gates"]:
+        gate["message"] = "a message"
+    return result
+
+
+def every_text(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of all texts in a result."""
+    if isinstance(value, str):
+        yield path.removeprefix("/")
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from every_text(item, f"{path}/{key}")
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_hostile_text_is_shown_to_the_letter(path, tmp_path):
+    """Markup, templates, links and control characters in a field stand on the written page as text; nothing else changes."""
+    page.write(tmp_path / "report.html", put(plain(), path, ATTACK))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    seen = parse(text)
+    assert seen.elements == render(plain()).elements
+    assert RAW.findall(text) == []
+    if path.startswith("comparisons/0/recipe"):  # shown as JSON
+        assert json.dumps(ATTACK) in seen.text
+    else:
+        assert SHOWN_ATTACK in seen.text
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_a_text_of_megabytes_is_cut(path, tmp_path):
+    """Five megabytes in one field leave a page of two at most, which says that there is more."""
+    text = page.render(put(plain(), path, "<&\"' " * 1_000_000))
+    size = len(text.encode())
+    assert size <= 2_000_000
+    more = "more characters" in text
+    assert more
+
+
+def test_no_text_of_a_result_can_add_an_element():
+    """Markup in any text of a result, also in those that only this package writes, leaves the page's elements as they are."""
+    paths = list(every_text(plain()))
+    assert len(paths) > 100
+    result = plain()
+    for path in paths:
+        # These decide which words are shown, so that a change of elements would be no escape.
+        if path.rpartition("/")[2] not in {"evidence", "timed", "side", "kind"}:
+            put(result, path, "\"'><script>alert(1)</script><img src=x onerror=alert(1)>")
+    seen = render(result)
+    assert seen.elements == render(plain()).elements
+    assert seen.text.count("<script>") > 100
+
+
+def test_the_page_keeps_to_two_megabytes_with_thousands_of_error_rows():
+    """With 3,000 error rows and a reply of 20 MB the page has 2,000 rows, says so, and stays within two megabytes."""
+    result = a_result()
+    errors = [an_error(number, input=f"> {number} " + "which index is searched " * 5) for number in range(3000)]
+    errors[0]["student"] = "docs " * 4_000_000
+    result["comparisons"][0]["errors"] = errors
+    text = page.render(result)
+    size = len(text.encode())
+    assert size <= 2_000_000
+    seen = parse(text)
+    assert len([row for row in seen.rows if row[0].startswith("heldout-")]) == 2000
+    assert "The first 2000 of 3000; all are in results.json." in seen.of("p")
+
+
+@pytest.mark.parametrize("comparisons", [1, 3])
+def test_the_page_keeps_to_two_megabytes_when_every_row_is_long(comparisons):
+    """Prompts and replies of a page each do not take the whole beyond two megabytes; the count that is left out is stated."""
+    entry = a_comparison()
+    entry["errors"] = [an_error(number, input="<p>" * 500, teacher="> " * 500, student="& " * 500) for number in range(3000)]
+    text = page.render(a_result(comparisons=[entry] * comparisons))
+    size, stated = len(text.encode()), text.count("of 3000; all are in results.json")
+    assert (size <= 2_000_000, stated) == (True, comparisons)
+
+
+def test_the_shell_of_the_page_is_small():
+    """Without any data the page takes at most 60 KB."""
+    assert len(page.render(a_broken_run()).encode()) <= 60_000
+
+
+def test_visible_leaves_readable_text_alone():
+    """Letters of any script, emoji, tabs and line ends stay as they are, and 2,000 characters are not cut."""
+    text = "Straße 東京 שלום 😀\tand\nmore"
+    assert page.visible(text) == text
+    assert page.visible("x" * 2000) == "x" * 2000
+    assert page.visible("x" * 2001) == "x" * 2000 + "… (1 more characters)"
+
+
+# In a browser
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the path")
+
+
+def browse(tmp_path: Path, result: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
+    """Open a result's page in headless Chromium and return what it printed; its console is on stderr."""
+    page.write(tmp_path / "report.html", result)
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    flags += ["--disable-component-update", "--disable-sync", "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"]
+    address = (tmp_path / "report.html").as_uri()
+    return subprocess.run([str(CHROMIUM), *flags, *options, address], capture_output=True, text=True, timeout=120, check=True)
+
+
+@in_browser
+def test_a_browser_builds_no_element_from_hostile_text(tmp_path):
+    """In Chromium a page with hostile text in every field has no script, no image and no handler, and its title is literal."""
+    result = plain()
+    safe = [path for path in FIELDS if not path.rpartition("/")[2].startswith("@")]
+    for path in [*safe, *(path for path in FIELDS if path not in safe)]:
+        put(result, path, " ".join(HOSTILE[:8]))
+    seen = parse(browse(tmp_path, result, "--dump-dom").stdout)
+    assert {tag for tag, _ in seen.elements} & {"script", "img", "a"} == set()
+    assert [name for _, name, _ in seen.attributes if name.startswith("on")] == []
+    assert seen.of("title") == ["pass: " + " ".join(HOSTILE[:8])]
+    assert seen.of("h1") == [" ".join(HOSTILE[:8])]
+
+
+@in_browser
+def test_a_browser_applies_the_style_and_reports_no_violation(tmp_path):
+    """Chromium draws the page and its console holds no refusal by the content security policy."""
+    done = browse(tmp_path, a_result(), f"--screenshot={tmp_path / 'page.png'}", "--window-size=800,600")
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line or "Content Security Policy" in line] == []
+    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
+
+
+# The terminal
+
+
+def test_a_pass_in_the_terminal():
+    """A pass has its comparison's accuracy, latency, judgements, student and notes, and the verdict last."""
+    assert terminal.lines(a_result()) == [
+        "retrieval_routing: student tiny against teacher reference: viable",
+        "  accuracy   teacher 96.8%   student 95.5%   drop 1.2% (95% bound 3.0%)   9 lost, 4 gained of 400",
+        f"  latency    teacher 31.0 ms   student 5.1 ms   gain 6.10 times (95% bound 5.72), timed {AT}",
+        "  shown      accuracy drop 1.2% (95% bound 3.0%) is shown to be at most 5%",
+        "  shown      speed gain 6.10 times (95% bound 5.72 times) is shown to be at least 2 times",
+        "  student    trained in 41 s, attempt 3 at these held-out rows, adapter .distill/store/tiny-22/adapter",
+        "  note       2 rows were longer than max_length=256 tokens and were left out",
+        "",
+        "verdict: PASS: all 2 gates passed",
+    ]
+
+
+def test_a_failure_in_the_terminal():
+    """A failure shows the first line of each judgement, a bound that could not be had as none, and a student that was loaded."""
+    assert terminal.lines(a_failure()) == [
+        "retrieval_routing: student tiny against teacher reference: not ready",
+        "  accuracy   teacher 96.8%   student 95.5%   drop 1.2% (95% bound 3.0%)   9 lost, 4 gained of 400",
+        "  latency    teacher 31.0 ms   student 5.1 ms   gain 6.10 times (95% bound none)",
+        "  refuted    accuracy drop is shown not to be at most 5%: refuted",
+        "  no claim   speed gain was read as a plain estimate: no claim",
+        "  student    loaded, attempt 3 at these held-out rows",
+        "",
+        "verdict: FAIL: 1 of 2 gates failed: accuracy drop is shown not to be at most 5%: refuted",
+    ]
+
+
+def test_the_note_of_a_band_in_the_terminal():
+    """What an inconclusive band still knows follows it on the comparison's first line."""
+    expected = "retrieval_routing: student tiny against teacher reference: inconclusive, worse than 5% shown"
+    assert terminal.lines(an_undecided_result())[0] == expected
+
+
+def test_an_error_without_comparisons_in_the_terminal():
+    """A run that compared nothing closes with the one line of its verdict."""
+    assert terminal.lines(a_broken_run()) == [
+        "verdict: ERROR: collection failed: benchmarks/bench_routing.py:9: mark distill names no students."
+    ]
+
+
+def test_point_evidence_and_the_store_are_named_in_the_terminal():
+    """Plain estimates are labelled before the verdict, and a student from the store is said to come from there."""
+    result = a_result(evidence="point")
+    result["comparisons"][0]["from_store"] = True
+    lines = terminal.lines(result)
+    assert lines[-2] == "evidence: point. Plain estimates, not a statistical claim."
+    assert any(line.startswith("  student    from the store, attempt 3") for line in lines)

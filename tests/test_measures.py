@@ -1,0 +1,325 @@
+"""Measures held against limits: the words, the directions, the outcomes and what is refused."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+
+from pytest_distill.measures import AccuracyDrop, QualityRetained, SpeedGain
+from pytest_distill.verdict import Judgement, Judging, band, outcome_of, percent
+
+STRICT, POINT = Judging(), Judging("point")
+
+
+def drop(b: int, c: int, n: int, inherited: int = 0, judging: Judging = STRICT) -> AccuracyDrop:
+    return AccuracyDrop(n - b - c - inherited, b, c, inherited, judging=judging)
+
+
+def speed(ratios, judging: Judging = STRICT, timed: str = "live") -> SpeedGain:
+    return SpeedGain(ratios, timed, "2026-11-22T10:00:00Z", judging=judging)
+
+
+def quality(teacher, student, judging: Judging = STRICT) -> QualityRetained:
+    return QualityRetained(teacher, student, judging=judging)
+
+
+# The words
+
+
+def test_an_inconclusive_drop_reads_as_designed():
+    """The message says what was not shown, the numbers behind it, and how many more examples would decide."""
+    judgement = drop(7, 2, 200, inherited=8) <= 0.05
+    assert judgement.words.split("\n") == [
+        "accuracy drop is not shown to be at most 5%: inconclusive",
+        "  teacher 95.0%, student 92.5% on 200 held-out examples: 7 lost, 2 gained, drop 2.5% (95% bound 5.5%)",
+        "  no fewer than 221 examples could show it; about 194 more examples would decide, if the true drop is 2%",
+    ]
+    assert (judgement.outcome, judgement.shown, judgement.measure, judgement.operator, judgement.limit, judgement.alpha) == (
+        "inconclusive", False, "accuracy_drop", "<=", 0.05, 0.05,
+    )  # fmt: skip
+    assert (judgement.p, judgement.p_refuted) == (pytest.approx(0.0798, abs=1e-4), pytest.approx(0.9377, abs=1e-4))
+
+
+@pytest.mark.parametrize(
+    ("judge", "words"),
+    [
+        (lambda: drop(0, 0, 59) <= 0.05, "accuracy drop 0.0% (95% bound 5.0%) is shown to be at most 5%"),
+        (lambda: drop(7, 2, 200, 8) < 0.1, "accuracy drop 2.5% (95% bound 5.5%) is shown to be below 10%"),
+        (
+            lambda: drop(40, 2, 200) <= 0.125,
+            "accuracy drop is shown not to be at most 12.5%: refuted\n"
+            "  teacher 99.0%, student 80.0% on 200 held-out examples: 40 lost, 2 gained, drop 19.0% (95% bound 24.3%)",
+        ),
+        (
+            lambda: drop(2, 0, 46, 2) <= 0.02,
+            "accuracy drop is not shown to be at most 2%: inconclusive\n"
+            "  teacher 95.7%, student 91.3% on 46 held-out examples: 2 lost, 0 gained, drop 4.3% (95% bound 13.3%)\n"
+            "  more data is unlikely to help; retrain",
+        ),
+        (
+            lambda: drop(0, 1, 20, 1) <= 0,
+            "accuracy drop is not shown to be at most 0%: inconclusive\n"
+            "  teacher 90.0%, student 95.0% on 20 held-out examples: 0 lost, 1 gained, drop -5.0% (95% bound 8.9%)",
+        ),
+        (lambda: speed([3.0] * 30) >= 2, "speed gain 3.00 times (95% bound 3.00 times) is shown to be at least 2 times"),
+        (lambda: speed([3.0] * 30) > 2.5, "speed gain 3.00 times (95% bound 3.00 times) is shown to be above 2.5 times"),
+        (
+            lambda: speed([1.5] * 30, timed="stored") >= 2,
+            "speed gain is shown not to be at least 2 times: refuted\n"
+            "  median of 30 interleaved pairs: 1.50 times (95% bound 1.50 times), timed 2026-11-22T10:00:00Z",
+        ),
+        (
+            lambda: speed([1.9] * 14 + [2.2] * 16) >= 2,
+            "speed gain is not shown to be at least 2 times: inconclusive\n"
+            "  median of 30 interleaved pairs: 2.20 times (95% bound 1.90 times)\n"
+            "  a quieter machine or more held-out examples may decide",
+        ),
+        (
+            lambda: speed([1.9] * 2 + [2.2]) >= 2,
+            "speed gain is not shown to be at least 2 times: inconclusive\n"
+            "  median of 3 interleaved pairs: 1.90 times (95% bound none: too few pairs)\n"
+            "  the student is about as slow as the limit",
+        ),
+        (lambda: quality([1.0] * 200, [1.0] * 200) >= 0.95, "quality retained 100.0% (95% bound 98.5%) is shown to be at least 95%"),
+        (
+            lambda: quality([1.0] * 10, [0.0] + [1.0] * 9) >= 0.95,
+            "quality retained is not shown to be at least 95%: inconclusive\n"
+            "  student keeps 90.0% of the teacher's score on 10 held-out examples (95% bound 60.6%)",
+        ),
+        (
+            lambda: drop(5, 0, 100, judging=POINT) <= 0.05,
+            "accuracy drop 5.0% (95% bound 10.2%) meets at most 5% as a plain estimate (not a statistical claim)\n"
+            "  teacher 100.0%, student 95.0% on 100 held-out examples: 5 lost, 0 gained, drop 5.0% (95% bound 10.2%)",
+        ),
+    ],
+)  # fmt: skip
+def test_every_outcome_has_its_words(judge, words):
+    """Each outcome of each measure reads as pinned here, in strict and in point evidence."""
+    assert judge().words == words
+
+
+def test_the_words_name_the_confidence_that_was_asked_for():
+    """At another level the bound is named by that level, as `confidence` in the result is."""
+    measure = drop(0, 0, 200, judging=Judging(alpha=0.01))
+    assert measure.to_json()["confidence"] == 0.99
+    assert "(99% bound 2.7%)" in (measure <= 0.05).words
+
+
+# Judgements as booleans
+
+
+def test_a_shown_limit_is_true():
+    """A limit that is shown makes the judgement a true boolean, plain and inverted."""
+    judgement = drop(0, 0, 59) <= 0.05
+    assert bool(judgement) is True
+    assert judgement.shown is True
+    assert (not judgement) is False
+
+
+@pytest.mark.parametrize("form", [bool, lambda j: not j, lambda j: any([j]), lambda j: all([j]), lambda j: 1 if j else 2])
+@pytest.mark.parametrize(("b", "n"), [(0, 58), (40, 200)], ids=["inconclusive", "refuted"])
+def test_every_use_of_a_limit_not_shown_fails_closed(form, b, n):
+    """An inconclusive and a refuted judgement raise AssertionError with the words and themselves, however they are used."""
+    judgement = drop(b, 0, n) <= 0.05
+    with pytest.raises(AssertionError) as caught:
+        form(judgement)
+    assert str(caught.value) == judgement.words
+    assert caught.value.judgement is judgement
+    assert judgement.shown is False
+
+
+@pytest.mark.parametrize(
+    ("p", "p_refuted", "outcome"), [(0.05, 1, "shown"), (0.0501, 0.05, "refuted"), (0.0501, 0.0501, "inconclusive"), (0.01, 0.01, "shown")]
+)
+def test_alpha_itself_still_decides(p, p_refuted, outcome):
+    """A p value of exactly alpha is enough, for either answer."""
+    assert outcome_of(p, p_refuted, 0.05) == outcome
+
+
+def test_the_limit_decides_at_58_and_59_examples():
+    """Without a single error 5 % is inconclusive on 58 examples and shown on 59."""
+    assert [(drop(0, 0, n) <= 0.05).outcome for n in (58, 59)] == ["inconclusive", "shown"]
+
+
+# Directions and forms
+
+
+MEASURES = {"drop": drop(0, 0, 59), "speed": speed([3.0] * 30), "quality": quality([1.0] * 59, [1.0] * 59)}
+RIGHT = {
+    "drop": "comparison.accuracy_drop <= 0.05",
+    "speed": "comparison.speed_gain >= 2",
+    "quality": "comparison.quality_retained >= 0.95",
+}
+FORMS = {
+    "<=": lambda m: m <= 0.5, "<": lambda m: m < 0.5, ">=": lambda m: m >= 0.5, ">": lambda m: m > 0.5,
+    "==": lambda m: m == 0.5, "!=": lambda m: m != 0.5, "bool": bool,
+    "mirrored <=": lambda m: 0.5 <= m, "mirrored >=": lambda m: 0.5 >= m,  # noqa: SIM300
+}  # fmt: skip
+ALLOWED = {"drop": {"<=", "<", "mirrored >="}, "speed": {">=", ">", "mirrored <="}, "quality": {">=", ">", "mirrored <="}}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", MEASURES)
+def test_each_measure_has_one_direction(name, form):
+    """A drop takes <= and <, a gain >= and >, from either side; every other form is a TypeError that names the right one."""
+    if form in ALLOWED[name]:
+        assert isinstance(FORMS[form](MEASURES[name]), Judgement)
+        return
+    with pytest.raises(TypeError) as caught:
+        FORMS[form](MEASURES[name])
+    assert str(caught.value).endswith(f"has one direction. Write assert {RIGHT[name]}.")
+
+
+@pytest.mark.parametrize("limit", ["0.05", None, True, [0.05], drop(0, 0, 59), 1j])
+def test_a_limit_is_a_number(limit):
+    """Text, None, booleans and another measure are no limits: TypeError names the right form."""
+    with pytest.raises(
+        TypeError, match=r"accuracy drop (must be a number|has one direction).* Write (assert )?comparison\.accuracy_drop <= 0\.05\."
+    ):
+        _ = drop(0, 0, 59) <= limit
+
+
+@pytest.mark.parametrize("judging", [STRICT, POINT], ids=["strict", "point"])
+@pytest.mark.parametrize(
+    ("name", "limit", "words"),
+    [
+        ("drop", 5, "the limit of accuracy drop lies from 0 to 0.99; seen 5. Write comparison.accuracy_drop <= 0.05."),
+        ("drop", -0.01, "lies from 0 to 0.99; seen -0.01"),
+        ("drop", 1, "seen 1."),
+        ("drop", math.nan, "seen nan"),
+        ("speed", -1, "the limit of speed gain lies from 0; seen -1. Write comparison.speed_gain >= 2."),
+        ("speed", math.nan, "seen nan"),
+        ("speed", math.inf, "the limit of speed gain"),
+        ("quality", 95, "the limit of quality retained lies from 0.01 to 1.5; seen 95. Write comparison.quality_retained >= 0.95."),
+        ("quality", 0, "seen 0."),
+    ],
+)
+def test_a_limit_outside_its_range_is_refused(name, limit, words, judging):
+    """A percentage given as a whole number, a negative limit and NaN raise ValueError with what is allowed."""
+    measure = {"drop": drop(0, 0, 59, judging=judging), "speed": speed([3.0], judging), "quality": quality([1.0], [1.0], judging)}[name]
+    with pytest.raises(ValueError, match="limit of") as caught:
+        _ = measure <= limit if name == "drop" else measure >= limit
+    assert words in str(caught.value)
+
+
+def test_limits_may_be_whole_numbers_and_fractions():
+    """An integer, a float and a Fraction of the same size judge alike, and the judgement keeps a float."""
+    found = [drop(0, 0, 59) <= limit for limit in (0.25, Fraction(1, 4))] + [speed([3.0] * 30) >= limit for limit in (2, 2.0)]
+    assert [(j.limit, type(j.limit), j.outcome) for j in found] == [(0.25, float, "shown")] * 2 + [(2.0, float, "shown")] * 2
+
+
+# Plain estimates
+
+
+def test_point_evidence_compares_fractions():
+    """100/100 against 95/100 is a drop of exactly 5 %, which floats would miss, and one more error is not."""
+    assert 1.0 - 95 / 100 > 0.05
+    judged = {(b, op): op(drop(b, 0, 100, judging=POINT)) for b in (5, 6) for op in (FORMS["<="], lambda m: m <= 0.05, lambda m: m < 0.05)}
+    assert [j.shown for j in judged.values()] == [True, True, False, True, False, False]
+    assert {(j.outcome, j.p, j.p_refuted) for j in judged.values()} == {("point", None, None)}
+    with pytest.raises(AssertionError, match="not a statistical claim"):
+        bool(drop(6, 0, 100, judging=POINT) <= 0.05)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "limit", "shown"), [([2.0], 2, True), ([1.9, 2.1], 2, True), ([1.99] * 3, 2, False), ([1.1], 1.1, True)]
+)
+def test_point_evidence_takes_the_median_ratio(ratios, limit, shown):
+    """A speed gain in point evidence is the median as it is, even of one pair."""
+    assert (speed(ratios, POINT) >= limit).shown is shown
+
+
+def test_point_evidence_takes_the_ratio_of_the_scores():
+    """Quality retained is exact as well: 19 of 20 meet 95 %, 18 do not."""
+    assert [(quality([1.0] * 20, [0.0] * lost + [1.0] * (20 - lost), POINT) >= 0.95).shown for lost in (1, 2)] == [True, False]
+
+
+def test_point_evidence_keeps_a_fraction_limit_exact():
+    """A drop of 5/15 is at most Fraction(1, 3)."""
+    assert (drop(5, 0, 15, judging=POINT) <= Fraction(1, 3)).shown
+
+
+@pytest.mark.parametrize("judging", [STRICT, POINT], ids=["strict", "point"])
+def test_a_limit_may_be_a_float_that_prints_itself_otherwise(judging):
+    """A number such as numpy's float64, whose repr is no plain number, is the limit that it is."""
+
+    class Wrapped(float):
+        def __repr__(self) -> str:
+            return f"Wrapped({float(self)})"
+
+    judgement = drop(0, 0, 59, judging=judging) <= Wrapped(0.05)
+    assert (judgement.limit, judgement.shown) == (0.05, True)
+    judgement = drop(2, 0, 46, 2, judging=judging) <= Wrapped(0.02)
+    assert (judgement.limit, judgement.shown) == (0.02, False)
+
+
+def test_judgements_and_estimates_are_heard():
+    """Whoever runs the gate is told of each judgement, and of each plain estimate that is read."""
+    heard = []
+    judging = Judging(heard=lambda judgement, measure: heard.append((judgement, measure)))
+    measure = drop(2, 1, 100, judging=judging)
+    judgement = measure <= 0.1
+    assert measure.value == 0.01
+    assert heard == [(judgement, "accuracy_drop"), (None, "accuracy_drop")]
+    _ = measure.estimate, measure.bound, measure.to_json()
+    assert len(heard) == 2
+
+
+# Numbers
+
+
+def test_estimates_and_bounds():
+    """The estimates, bounds and numbers of examples of the three measures."""
+    assert (drop(7, 2, 200).estimate, drop(7, 2, 200).bound, drop(2, 7, 200).estimate) == (0.025, pytest.approx(0.05508, abs=1e-5), -0.025)
+    gain = speed([float(k) for k in range(1, 31)])
+    assert (gain.estimate, gain.bound, gain.n) == (15.5, 11.0, 30)
+    assert speed([2.0] * 4).bound is None
+    kept = quality([1.0, 0.5, 1.0, 0.0], [0.5, 0.5, 1.0, 0.0])
+    assert (kept.exact, kept.n) == (Fraction(4, 5), 4)
+    assert quality([0.0, 0.0], [1.0, 0.0]).estimate == 0.0
+
+
+def test_ties_with_the_limit_count_for_neither_side():
+    """Pairs exactly at the limit neither show nor refute a speed gain."""
+    judgement = speed([2.0] * 30) >= 2
+    assert (judgement.outcome, judgement.p, judgement.p_refuted) == ("inconclusive", 1.0, 1.0)
+
+
+def test_a_measure_as_the_result_holds_it():
+    """The result holds value, bound, side, confidence, n and method; a timing also says when it was made."""
+    assert drop(0, 0, 59).to_json() == {
+        "value": 0.0, "bound": pytest.approx(0.04951, abs=1e-5), "side": "upper", "confidence": 0.95, "n": 59, "method": "exact-tango",
+    }  # fmt: skip
+    assert speed([2.0] * 4, timed="stored").to_json() == {
+        "value": 2.0, "bound": None, "side": "lower", "confidence": 0.95, "n": 4, "method": "sign-test", "timed": "stored",
+        "at": "2026-11-22T10:00:00Z", "why": None,
+    }  # fmt: skip
+    assert quality([1.0] * 20, [1.0] * 20).to_json() == {
+        "value": 1.0, "bound": pytest.approx(0.05 ** (1 / 20), abs=2e-5), "side": "lower", "confidence": 0.95, "n": 20, "method": "gaffke",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"), [(0.05, -1, "5%"), (0.125, -1, "12.5%"), (0.07, -1, "7%"), (0.05, 1, "5.0%"), (-0.025, 1, "-2.5%")]
+)
+def test_percentages(value, digits, text):
+    """Limits are written without needless zeros, values with one digit."""
+    assert percent(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ((True, True, True, False), "viable"),
+        ((True, False, True, False), "marginal"),
+        ((False, True, True, False), "marginal"),
+        ((False, True, False, True), "not ready"),
+        ((False, True, False, False), "inconclusive"),
+        ((False, False, False, False), "inconclusive"),
+    ],
+)
+def test_bands(flags, name):
+    """Viable needs the drop and the speed, marginal only 10 %, and what decides nothing is inconclusive."""
+    assert band(*flags) == name

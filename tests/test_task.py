@@ -1,0 +1,292 @@
+"""Task declarations and rows: what is read, what is refused and where the message points, what the digests cover."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_distill.answers import Labels
+from pytest_distill.errors import TaskError
+from pytest_distill.task import Example, Task, overlap, shown_path
+
+PROMPT = "Q: {{ question }}{% if hint %} ({{ hint }}){% endif %}"
+GOOD = {"id": "a", "question": "why?", "expected_label": "yes"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder that is the current one, so that messages show short paths."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def make(folder, heldout: bytes | None = None, train: bytes | None = None, **changed) -> Task:
+    good = json.dumps(GOOD).encode()
+    (folder / "heldout.jsonl").write_bytes(good if heldout is None else heldout)
+    (folder / "train.jsonl").write_bytes(good if train is None else train)
+    values = {"name": "t", "prompt": PROMPT, "answer": Labels("yes", "no"), "max_tokens": 4, **changed}
+    return Task(train=folder / "train.jsonl", heldout=folder / "heldout.jsonl", **values)
+
+
+def row(**changed) -> bytes:
+    return json.dumps({**GOOD, **changed}).encode()
+
+
+def without(*names: str) -> bytes:
+    return json.dumps({name: value for name, value in GOOD.items() if name not in names}).encode()
+
+
+# Reading
+
+
+def test_rows_become_examples(folder):
+    """A row's id, prompt fields, reference, tags and line are read; blank lines, a BOM and CRLF make no difference."""
+    data = b"\xef\xbb\xbf" + row(tags=["x"]) + b"\r\n\r\n  \n" + row(id="b", hint="so") + b"\r\n"
+    assert make(folder, data).heldout_examples == [
+        Example("a", {"question": "why?"}, "yes", ("x",), 1),
+        Example("b", {"question": "why?", "hint": "so"}, "yes", (), 4),
+    ]
+
+
+def test_an_optional_field_is_empty_where_it_is_missing(folder):
+    """A field that the prompt tests with `if` may be missing and is then an empty string; plain text is not escaped."""
+    task = make(folder, row(question="a < b & 'c'") + b"\n" + row(id="b", hint="so"))
+    assert task.prompt_fields == (frozenset({"question"}), frozenset({"hint"}))
+    assert [task.render(example) for example in task.heldout_examples] == ["Q: a < b & 'c'", "Q: why? (so)"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "required", "optional"),
+    [
+        ("{{ a }}{{ b if b }}", {"a"}, {"b"}),
+        ("{% if a and b == 'x' %}1{% elif c %}2{% endif %}{{ d }}", {"d"}, {"a", "b", "c"}),
+        ("{% set z = a %}{{ z }}{% for i in range(2) %}{{ b }}{% endfor %}", {"a", "b"}, set()),
+        ("plain", set(), set()),
+    ],
+)
+def test_fields_are_read_off_the_prompt(folder, prompt, required, optional):
+    """What a template reads is required, what it tests is optional, what it sets itself is neither."""
+    assert make(folder, prompt=prompt).prompt_fields == (required, optional)
+
+
+def test_training_rows_need_no_reference(folder):
+    """A training row may lack the reference, a held-out row may not."""
+    task = make(folder, without("expected_label"), without("expected_label"))
+    assert task.train_examples[0].expected is None
+    with pytest.raises(TaskError, match=r"^heldout\.jsonl:1: the row lacks 'expected_label'\. Each row"):
+        _ = task.heldout_examples
+
+
+def test_extra_fields_are_carried_unused(folder):
+    """A field named in extra is allowed with any value and reaches neither the example nor its digest."""
+    plain, extra = make(folder).heldout_digest, make(folder, row(source={"page": 3}), extra=["source"])
+    assert extra.heldout_digest == plain
+
+
+BAD_ROWS = {
+    "not JSON": (b"{", "2:2: the row is not JSON: Expecting property name"),
+    "two objects": (row() + b" {}", f"2:{len(row()) + 2}: the row is not JSON: Extra data"),
+    "no object": (b'["a"]', '2: the row is no JSON object; seen ["a"]'),
+    "a number": (b"17", "2: the row is no JSON object; seen 17"),
+    "NaN": (b'{"id": "a", "question": NaN}', "2: NaN is not JSON"),
+    "Infinity": (b'{"id": "a", "question": -Infinity}', "2: -Infinity is not JSON"),
+    "key twice": (b'{"id": "a", "question": "x", "id": "b"}', "2: key 'id' stands twice in the row"),
+    "inner key twice": (b'{"id": "a", "question": {"x": 1, "x": 2}}', "2: key 'x' stands twice in the row"),
+    "Latin-1": (b'{"id": "\xe9"}', "2:9: the row is not UTF-8. Save the file as UTF-8."),
+    "UTF-16": ("{}".encode("utf-16-le"), "2"),
+    "a BOM alone": (b"\xef\xbb\xbf", "2:1: the row is not JSON"),
+    "nested": (b"[" * 100_000, "2: the row is nested too deeply"),
+    "a huge number": (b'{"id": ' + b"1" * 5000 + b"}", "2: the row is nested too deeply or holds too long a number"),
+    "a lone surrogate": (row(id="\ud800"), "2: field 'id' holds half of a surrogate pair"),
+    "a lone surrogate in a field": (row(question="why\udfff"), "2: field 'question' holds half of a surrogate pair"),
+    "a lone surrogate in an optional field": (row(hint="\ud83d!"), "2: field 'hint' holds half of a surrogate pair"),
+    "a lone surrogate in a tag": (row(tags=["x", "\ud800"]), "2: 'tags' must be a list of strings; seen [\"x\", \"\\ud800\"]."),
+    "unknown field": (row(question2="x"), "2: unknown field 'question2'. Known are expected_label, hint, id, question, tags. Did you"
+                                          " mean 'question'?"),
+    "unknown, nothing near": (row(zzz=1), "2: unknown field 'zzz'. Known are expected_label, hint, id, question, tags. Use it in the"
+                                          " prompt or list it in Task(extra=…)."),
+    "no id": (without("id"), "2: the row lacks 'id'."),
+    "two missing": (without("id", "question"), "2: the row lacks 'id', 'question'."),
+    "id no string": (row(id=7), "2: field 'id' must be a string; seen 7."),
+    "id empty": (row(id=""), "2: the id is empty"),
+    "field no string": (row(question=None), "2: field 'question' must be a string; seen null."),
+    "optional no string": (row(hint=["x"] * 40), '2: field \'hint\' must be a string; seen ["x", "x", "x",'),
+    "tags no list": (row(tags="x"), "2: 'tags' must be a list of strings; seen \"x\"."),
+    "tags of numbers": (row(tags=["x", 1]), "2: 'tags' must be a list of strings; seen [\"x\", 1]."),
+    "tags null": (row(tags=None), "2: 'tags' must be a list of strings; seen null."),
+    "wrong label": (row(expected_label="Yes"), "2: expected_label 'Yes' is none of yes, no. Correct the row"),
+    "null label": (row(expected_label=None), "2: expected_label None is none of yes, no."),
+    "id twice": (row(id="first"), "2: id 'first' stands already at line 1. Give each row its own."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["heldout", "train"])
+@pytest.mark.parametrize(("data", "words"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_a_bad_row_is_named_by_file_and_line(folder, data, words, role):
+    """Every way in which a row can be wrong is a TaskError that begins with file:line and says what was seen."""
+    task = make(folder, **{role: row(id="first") + b"\n" + data})
+    with pytest.raises(TaskError) as caught:
+        getattr(task, f"{role}_examples")
+    assert str(caught.value).startswith(f"{role}.jsonl:{words}")
+
+
+@pytest.mark.parametrize("template", [b"%s", b'{"id": "a", "question": %s}'])
+def test_any_depth_of_nesting_is_refused(folder, template):
+    """However deep a value is nested, the row is a TaskError."""
+    for depth in range(940, 1001):
+        with pytest.raises(TaskError):
+            _ = make(folder, template % (b"[" * depth + b"]" * depth)).heldout_examples
+
+
+@given(
+    st.binary(max_size=80)
+    | st.lists(st.sampled_from([b"{", b"}", b'"id"', b":", b",", b'"a"', b"\n", b'"question"', b"1e999", b"\xff", b"[]", b"null"])).map(
+        b"".join
+    )
+)
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_give_rows_or_a_task_error(tmp_path_factory, data):
+    """Whatever a row file holds, reading gives examples or a TaskError, and nothing else escapes."""
+    folder = tmp_path_factory.getbasetemp()
+    for content in (data, row(id="first") + b"\n" + data):
+        try:
+            examples = make(folder, train=content).train_examples
+        except TaskError:
+            continue
+        assert examples
+        assert all(isinstance(example, Example) and example.id for example in examples)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n \n"])
+def test_a_file_without_rows_is_refused(folder, data):
+    """An empty file says which task and which examples are missing."""
+    with pytest.raises(TaskError, match=r"^task 't': heldout\.jsonl holds no rows\. Add heldout examples"):
+        _ = make(folder, data).heldout_examples
+
+
+def test_a_missing_file_is_named(folder):
+    """A file that is not there is named with the argument that points to it."""
+    task = make(folder)
+    (folder / "train.jsonl").unlink()
+    with pytest.raises(TaskError, match=r"^task 't': cannot read train\.jsonl: No such file.*Give Task\(train=…\) a JSONL file"):
+        _ = task.train_examples
+
+
+# Declarations
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"name": "Has Blank"}, "a task's name is 1 to 64 of a-z, 0-9, '_', '-'; seen 'Has Blank'"),
+        ({"name": ""}, "seen ''"),
+        ({"name": "a" * 65}, "a task's name is 1 to 64"),
+        ({"name": "../up"}, "seen '../up'"),
+        ({"name": None}, "seen None"),
+        ({"max_tokens": 0}, "task 't': max_tokens must be a whole number of 1 or more; seen 0."),
+        ({"max_tokens": True}, "seen True"),
+        ({"max_tokens": 2.0}, "seen 2.0"),
+        ({"extra": "source"}, "task 't': extra is a list of field names; write extra=('source',)."),
+        ({"prompt": "a\n{{ b"}, "task 't': the prompt's line 2 is not Jinja2"),
+        ({"prompt": "{{ a | nosuchfilter }}"}, "task 't': the prompt's line 1 is not Jinja2"),
+        ({"prompt": 5}, "task 't': the prompt must be a string, a Jinja2 template; seen 5."),
+    ],
+    ids=str,
+)
+def test_a_bad_declaration_is_refused_at_once(folder, changed, words):
+    """A wrong name, max_tokens, extra or prompt is a TaskError before any row is read."""
+    with pytest.raises(TaskError) as caught:
+        make(folder, **changed)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["id", "tags", "expected_label"])
+@pytest.mark.parametrize(
+    "use", ["{{ %s }}", "{%% if %s %%}1{%% endif %%}", "{%% for x in %s %%}{{ x }}{%% endfor %%}", "{{ question ~ %s | upper }}"]
+)
+def test_the_prompt_may_not_show_what_is_not_the_models(folder, name, use):
+    """A prompt that uses the id, the tags or the reference, in whatever way, is refused at once."""
+    with pytest.raises(TaskError) as caught:
+        make(folder, prompt=PROMPT + use % name)
+    assert str(caught.value) == f"task 't': the prompt may not use {name!r}: a model would be shown what is not its to see."
+
+
+def test_the_prompt_may_use_other_fields_and_its_own_names(folder):
+    """A name that the template sets itself, and one that is only like a closed one, are allowed."""
+    task = make(folder, row(labels="x"), prompt="{% set id = 7 %}{{ id }} {{ question }} {{ labels }} expected_label")
+    assert task.render(task.heldout_examples[0]) == "7 why? x expected_label"
+
+
+# Digests
+
+
+def test_digests_are_stable(folder):
+    """The same declaration and rows give the same digests, pinned so that stores and locks stay valid."""
+    task = make(folder)
+    assert task.digest == make(folder).digest
+    assert task.heldout_digest == task.train_digest == make(folder, b"\n" + row() + b"\n\n").heldout_digest
+    assert task.heldout_digest == make(folder, json.dumps(dict(reversed(GOOD.items()))).encode()).heldout_digest
+    assert task.heldout_digest == make(folder, row(tags=[])).heldout_digest
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"name": "u"}, {"prompt": PROMPT + " "}, {"answer": Labels("no", "yes")}, {"answer": Labels("yes", "no", "x")}, {"max_tokens": 5}],
+    ids=str,
+)
+def test_the_declaration_decides_its_digest(folder, changed):
+    """Name, prompt, contract and max_tokens each change the task's digest and leave that of the rows alone."""
+    plain, other = make(folder), make(folder, **changed)
+    assert plain.digest != other.digest
+    assert plain.heldout_digest == other.heldout_digest
+
+
+@pytest.mark.parametrize(
+    "data",
+    [row(id="b"), row(question="Why?"), row(hint=""), row(expected_label="no"), row(tags=["x"]), row() + b"\n" + row(id="b")],
+)
+def test_the_rows_decide_theirs(folder, data):
+    """An id, field, reference, tag or row that differs changes the rows' digest and leaves that of the declaration alone."""
+    plain = make(folder)
+    before = plain.heldout_digest
+    other = make(folder, data)
+    assert other.heldout_digest != before
+    assert (other.digest, other.train_digest) == (plain.digest, before)
+
+
+# Leaks and paths
+
+
+def example(name: str, **fields: str) -> Example:
+    return Example(name, fields, "yes", (), 1)
+
+
+@pytest.mark.parametrize("text", ["Where is it?", "  where IS it", "where, is: it!", "WHERE\nis it"])
+def test_overlap_ignores_case_blanks_and_punctuation(text):
+    """Texts that differ in nothing but case, blanks and punctuation are the same example."""
+    held, trained = example("h", text=text), example("t", text="where is it?")
+    assert overlap([trained], [held]) == [(held, trained)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"text": "where was it"}, {"text": "where is it"}), ({"a": "x"}, {"b": "x"}), ({"text": "???"}, {"text": "!!!"}),
+     ({"a": "x y", "b": "z"}, {"a": "x", "b": "y z"})],
+)  # fmt: skip
+def test_overlap_tells_other_texts_apart(one, other):
+    """Other words, the same words in other fields, and different punctuation without any word are different examples."""
+    assert overlap([example("t", **one)], [example("h", **other)]) == []
+
+
+def test_a_blank_field_is_as_good_as_none():
+    """A field that is empty counts as missing when examples are compared."""
+    assert len(overlap([example("t", text="x", hint=" ")], [example("h", text="x")])) == 1
+
+
+def test_paths_are_shown_from_here(folder):
+    """A path below the current folder is shown relative, any other absolute."""
+    assert shown_path(folder / "a" / "b.jsonl") == "a/b.jsonl"
+    assert shown_path(folder.parent / "c.jsonl") == (folder.parent / "c.jsonl").as_posix()
