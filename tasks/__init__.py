@@ -1,0 +1,1 @@
+"""Task declarations of this repository, ready to copy."""
