@@ -204,16 +204,16 @@ class AccuracyDrop(Measure):
         )
 
     def advice(self, limit: float) -> str:
-        if self.exact >= Fraction(repr(limit)):
-            return "more data is unlikely to help; retrain"
         if limit <= 0:
-            return ""
+            return "more data is unlikely to help: retrain" if self.exact >= 0 else ""
         fewest = stats.fewest_examples(self.introduced, self.corrected, limit, self.judging.alpha)
+        best = f"no fewer than {fewest} examples could show it" if fewest and fewest > self.n else ""
         drop = 0.02 if limit > 0.02 else 0.0
         discordance = (self.introduced + self.corrected) / self.n
         enough = stats.examples_for_power(discordance, drop, limit, alpha=self.judging.alpha)
-        best = f"no fewer than {fewest} examples could show it" if fewest and fewest > self.n else ""
-        if enough > self.n:
+        if self.exact >= Fraction(repr(limit)):
+            more = "more data is unlikely to help: retrain"
+        elif enough > self.n:
             more = f"about {enough - self.n} more examples would decide, if the true drop is {percent(drop, -1)}"
         else:
             more = f"{enough} examples would usually decide, if the true drop is {percent(drop, -1)}: the drop may well be larger"

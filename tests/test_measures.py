@@ -56,7 +56,7 @@ def test_an_inconclusive_drop_reads_as_designed():
             lambda: drop(2, 0, 46, 2) <= 0.02,
             "accuracy drop is not shown to be at most 2%: inconclusive\n"
             "  teacher 95.7%, student 91.3% on 46 held-out examples: 2 lost, 0 gained, drop 4.3% (95% bound 13.3%)\n"
-            "  more data is unlikely to help; retrain",
+            "  no fewer than 313 examples could show it; more data is unlikely to help: retrain",
         ),
         (
             lambda: drop(0, 1, 20, 1) <= 0,
