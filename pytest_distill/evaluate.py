@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -100,7 +101,7 @@ class Timing:
             ValueError, KeyError, TypeError: it is damaged.
         """
         series = [tuple(float(x) for x in values[side]) for side in ("teacher", "student")]
-        if len(series[0]) != len(series[1]) or not series[0] or min(map(min, series)) <= 0:
+        if len(series[0]) != len(series[1]) or not series[0] or not all(0 < x < math.inf for side in series for x in side):
             raise ValueError("the two series do not pair")
         return cls(series[0], series[1], "stored", str(values["at"]), str(values["machine"]))
 

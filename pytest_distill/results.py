@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from pytest_distill.compare import Comparison, latency
 from pytest_distill.errors import DistillError
 from pytest_distill.files import write_json
 from pytest_distill.models import Model
+from pytest_distill.models.device import threads
 
 SCHEMA = "pytest-distill/results/1"
 MOST_WORDS = 3  # judgements that the cause of a pass still spells out
@@ -41,14 +41,15 @@ def environment(root: Path) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """Return the processor's name and the number of cores."""
+    """Return the processor's name, the number of cores that this process may use, and the GPU's name where there is one."""
     name = platform.processor() or platform.machine()
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 name = line.partition(":")[2].strip()
                 break
-    return f"{name}, {os.cpu_count()} cores"
+    graphics = gpu()
+    return f"{name}, {threads()} cores" + (f", {graphics}" if graphics else "")
 
 
 def gpu() -> str | None:
@@ -141,6 +142,11 @@ def verdict(gates: Sequence[Mapping[str, Any]], collected: int, comparisons: Seq
     if len(by["skipped"]) == collected:
         return "error", f"no gate ran: all {collected} were skipped ({_first_line(by['skipped'][0])})"
     judgements = [judgement for entry in comparisons for judgement in entry["judgements"]]
+    # A gate may have been skipped or expected to fail after its limit was judged: what is not shown is never passed over.
+    passed_over = [judgement for judgement in judgements if not judgement["shown"] and judgement["outcome"] != "no claim"]
+    if passed_over:
+        word = "inconclusive" if all(judgement["outcome"] == "inconclusive" for judgement in passed_over) else "fail"
+        return word, "a limit that is not shown was passed over: " + _first_line({"message": passed_over[0]["words"]})
     if not any(judgement["shown"] for judgement in judgements):
         return (
             "error",

@@ -20,10 +20,17 @@ def gates(*outcomes: str) -> list[dict]:
     return [{"id": f"g{k}", "outcome": outcome, "message": f"\n{outcome} {k}\nmore"} for k, outcome in enumerate(outcomes)]
 
 
+PASSED_OVER = "a limit that is not shown was passed over: "
+
+
 def judged(*outcomes: str) -> list[dict]:
     """Comparisons with a judgement each; a plain estimate that misses its limit is ``point missed``."""
     return [
-        {"judgements": [{"outcome": outcome.split()[0], "shown": outcome in {"shown", "point"}, "words": f"{outcome} words\nmore"}]}
+        {
+            "judgements": [
+                {"outcome": outcome.removesuffix(" missed"), "shown": outcome in {"shown", "point"}, "words": f"{outcome} words\nmore"}
+            ]
+        }
         for outcome in outcomes
     ]
 
@@ -38,8 +45,8 @@ def judged(*outcomes: str) -> list[dict]:
         (["passed"] * 2, 2, judged("point", "point"), "", ("pass", "all 2 gates passed: point words; point words")),
         (["passed"] * 2, 2, judged(*["shown"] * 3), "", ("pass", "all 2 gates passed: shown words; shown words; shown words")),
         (["passed"] * 2, 2, judged(*["shown"] * 4), "", ("pass", "all 2 gates passed")),
-        (["passed"] * 2, 2, judged(*["shown"] * 3, "refuted"), "", ("pass", "all 2 gates passed: shown words; shown words; shown words")),
-        (["passed"], 1, judged("inconclusive", "point"), "", ("pass", "1 gate passed: point words")),
+        (["passed"] * 2, 2, judged(*["shown"] * 3, "refuted"), "", ("fail", PASSED_OVER + "refuted words")),
+        (["passed"], 1, judged("inconclusive", "point"), "", ("inconclusive", PASSED_OVER + "inconclusive words")),
         (["passed", "failed"], 2, judged("shown", "refuted"), "", ("fail", "1 of 2 gates failed: failed 1")),
         (["failed"], 1, judged("refuted"), "", ("fail", "1 gate failed: failed 0")),
         (["inconclusive"] * 2, 2, judged("inconclusive"), "", ("inconclusive", "all 2 gates inconclusive: inconclusive 0")),
@@ -55,10 +62,10 @@ def judged(*outcomes: str) -> list[dict]:
         (["skipped"] * 2, 2, [], "", ("error", "no gate ran: all 2 were skipped (skipped 0)")),
         (["passed"], 1, judged("no claim"), "", ("error", NO_CLAIM)),
         (["passed"], 1, [], "", ("error", NO_CLAIM)),
-        (["passed"], 1, judged("inconclusive"), "", ("error", NO_CLAIM)),
-        (["passed"] * 2, 2, judged("refuted", "no claim"), "", ("error", NO_CLAIM)),
-        (["passed"], 1, judged("point missed"), "", ("error", NO_CLAIM)),
-        (["passed", "skipped"], 2, judged("refuted"), "", ("error", NO_CLAIM)),
+        (["passed"], 1, judged("inconclusive"), "", ("inconclusive", PASSED_OVER + "inconclusive words")),
+        (["passed"] * 2, 2, judged("refuted", "no claim"), "", ("fail", PASSED_OVER + "refuted words")),
+        (["passed"], 1, judged("point missed"), "", ("fail", PASSED_OVER + "point missed words")),
+        (["passed", "skipped"], 2, judged("refuted"), "", ("fail", PASSED_OVER + "refuted words")),
         (["failed"], 1, judged("no claim"), "", ("fail", "1 gate failed: failed 0")),
         (["passed"], 1, judged("shown"), "a worker crashed", ("error", "a worker crashed")),
         ([], 0, [], "interrupted", ("error", "interrupted")),

@@ -6,11 +6,11 @@ import getpass
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from pytest_distill.errors import ModelError
 
@@ -44,15 +44,26 @@ def pick(device: str, asked_by: str) -> str:
 
 
 @contextmanager
-def exclusive(device: str) -> Iterator[None]:
-    """Hold the device against every other run of this user on this machine: two jobs at once slow and mistime each other."""
+def exclusive(device: str, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Hold the device against every other run of this user on this machine: two jobs at once slow and mistime each other.
+
+    `waiting` is told, once, if another run has to be waited for.
+    """
     user = "user"
     with suppress(OSError, KeyError, ImportError):
         user = getpass.getuser()
     folder = Path(tempfile.gettempdir()) / f"pytest-distill-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with FileLock(folder / f"{device}.lock"):
+    lock = FileLock(folder / f"{device}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting(f"waiting for the {device}: another run holds it ({lock.lock_file})")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def settle_threads() -> None:

@@ -83,7 +83,7 @@ class Pairing:
     ) -> list[Reply]:
         @contextmanager
         def ready() -> Iterator[None]:
-            with exclusive(self.device):
+            with exclusive(self.device, self.run.progress.say):
                 self.run.progress.say(f"{self.task.name}: {what}: loading {model.name} on {self.device}")
                 model.load(self.device)
                 yield
@@ -160,7 +160,7 @@ class Pairing:
 
         @contextmanager
         def ready() -> Iterator[None]:
-            with exclusive(device):
+            with exclusive(device, self.run.progress.say):
                 self.run.progress.say(f"{self.task.name}: training {recipe.name} on {len(kept.rows)} rows ({device})")
                 yield
 
@@ -169,9 +169,9 @@ class Pairing:
         self.run.trained.add(fingerprint)
         return entry
 
-    def loaded_student(self) -> Model:
-        """The student that the mark names as a model; nothing is trained."""
-        model = self.student
+    def loaded_student(self, model: Recipe | Model | None = None) -> Model:
+        """The student that the mark names as a model, or `model`; nothing is trained."""
+        model = self.student if model is None else model
         assert not isinstance(model, Recipe)
         decided = [self.task.digest, self.teacher.digest, model.digest]
         fingerprint = digest([decided, build(self.device)])
@@ -201,8 +201,7 @@ class Pairing:
         """Both models on the held-out examples, timed side by side."""
         examples = self.task.heldout_examples
         if "fingerprint" not in self.facts:  # a benchmark file overrides the fixture `student`
-            self.student = student
-            self.loaded_student()
+            self.loaded_student(student)
         evaluations = {
             role: evaluate(
                 model.name, self.task, examples, self._ask(model, examples, self._replies_of(model), f"{role} answers the held-out rows")
@@ -215,13 +214,14 @@ class Pairing:
         return compared
 
     def _timing(self, student: Model) -> Timing:
-        path = self.store.timing_path(self.teacher.digest, student.digest, self.task.heldout_digest, self.device)
+        asked = digest([self.task.digest, self.task.heldout_digest])
+        path = self.store.timing_path(self.teacher.digest, student.digest, asked, self.device)
         with suppress(OSError, ValueError, KeyError, TypeError):
             stored = json.loads(path.read_text(encoding="ascii"))
             if stored["machine"] == machine() and not self.run.settings.retrain:
                 return Timing.from_json(stored)
         prompts = [self.task.render(example) for example in self.task.heldout_examples]
-        with exclusive(self.device):
+        with exclusive(self.device, self.run.progress.say):
             for model in (self.teacher, student):
                 model.load(self.device)
             timing = time_pairs(

@@ -40,6 +40,7 @@ class Run:
         self.started = datetime.now(UTC)
         self._clock = time.monotonic()
         self._pairings: dict[Path, list[Pairing]] = {}
+        self._marks: dict[Path, pytest.Mark] = {}
         self._tasks: dict[str, tuple[Task, Path]] = {}
         # While one gate runs: its item, what it judged, and comparisons that no report has carried yet.
         self._item: pytest.Item | None = None
@@ -47,6 +48,7 @@ class Run:
         self._fresh: list[dict[str, Any]] = []
         # In the controller: the ledger.
         self._collected: set[str] = set()
+        self._deselected = 0
         self._gates: dict[str, dict[str, Any]] = {}
         self._comparisons: dict[str, dict[str, Any]] = {}
         self._trouble = ""
@@ -83,6 +85,10 @@ class Run:
         if mark is None or "distill_pairing" not in metafunc.fixturenames:
             return
         path = metafunc.definition.path
+        if self._marks.setdefault(path, mark) is not mark:
+            raise pytest.Collector.CollectError(
+                f"{self.relative(path)}: {metafunc.definition.name} has another mark distill than the gates before it. One mark a file: move it to a file of its own."
+            )
         if path not in self._pairings:
             line = _mark_line(path)
             where = f"{self.relative(path)}:{line}"
@@ -129,6 +135,10 @@ class Run:
         check_leak(task)  # reads and checks every row as well
         _ = task.heldout_digest
         return [Pairing(task, teacher, student, path, line, self) for student in students]
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count the gates that the command line left out: the verdict is about the others, and says so."""
+        self._deselected += len(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Enter what was collected here into the ledger."""
@@ -200,6 +210,9 @@ class Run:
                 "the gate judged nothing: hold a measure of `comparison` against a limit, for example assert comparison.accuracy_drop <= 0.05",
                 pytrace=False,
             )
+        for entry in self._judged:
+            if not entry["shown"] and entry["outcome"] != NO_CLAIM:
+                pytest.fail(f"the gate let a limit pass that is not shown (line {entry['line']}): {entry['words']}", pytrace=False)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -285,6 +298,8 @@ class Run:
             entry["judgements"] = [j for gate in gates for j in gate["judgements"] if j["comparison"] == entry["id"]]
         shown = [{name: gate[name] for name in ("id", "outcome", "message")} for gate in gates]
         verdict, cause = results.verdict(shown, len(self._collected), comparisons, self._trouble)
+        if self._deselected:
+            cause += f" ({self._deselected} deselected)"
         return {
             "schema": results.SCHEMA,
             "complete": not self._trouble and bool(gates) and len(gates) == len(self._collected),

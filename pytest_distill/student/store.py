@@ -169,6 +169,8 @@ class Store:
                 seen = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 seen = []
+            if not isinstance(seen, list):
+                seen = []
             if fingerprint not in seen:
                 seen.append(fingerprint)
                 write_json(path, seen)
@@ -178,9 +180,9 @@ class Store:
         """Return where the replies that a local model gave on this build are kept."""
         return self.root / "replies" / f"{digest([model_digest, build(device)]).removeprefix('sha256:')[:24]}.jsonl"
 
-    def timing_path(self, teacher: str, student: str, heldout_digest: str, device: str) -> Path:
-        """Return where the timing of this pair on these rows and this kind of device is kept."""
-        key = digest([teacher, student, heldout_digest, build(device)]).removeprefix("sha256:")[:24]
+    def timing_path(self, teacher: str, student: str, asked: str, device: str) -> Path:
+        """Return where the timing of this pair, on what was `asked` (a digest) and this kind of device, is kept."""
+        key = digest([teacher, student, asked, build(device)]).removeprefix("sha256:")[:24]
         return self.root / "timings" / f"{key}.json"
 
 

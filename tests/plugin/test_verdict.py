@@ -172,3 +172,71 @@ def test_a_lone_surrogate_in_a_reply_never_turns_a_failure_green(pytester, run, 
     assert outcome.ret == 1
     assert result()["verdict"] in ("fail", "error")
     assert "\\ud83d" in (pytester.path / ".distill" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "comparison.accuracy_drop <= 0.05",
+        "with pytest.raises(AssertionError):\n        assert comparison.accuracy_drop <= 0.05",
+        "assert (comparison.accuracy_drop <= 0.05) is not None",
+        "assert (comparison.accuracy_drop <= 0.05).shown is False",
+    ],
+)
+def test_a_limit_that_is_not_shown_is_never_passed_over(pytester, run, result, body):
+    """A gate that holds a limit fails unless it is shown, also where the assert is forgotten or its error caught."""
+    bench(pytester.path, MARK.replace("good", "bad") + f"def test_it(comparison):\n    {body}\n" + GATES.split("\n\n")[1])
+    outcome = run()
+    assert outcome.ret == 1
+    outcome.stdout.fnmatch_lines(
+        ["*the gate let a limit pass that is not shown (line *): accuracy drop is shown not to be at most 5%: refuted*"]
+    )
+    assert result()["verdict"] == "fail"
+
+
+@pytest.mark.parametrize(
+    "way", ["@pytest.mark.xfail\ndef test_it(comparison):\n    assert J", "def test_it(comparison):\n    if not (J).shown: pytest.skip()"]
+)
+def test_a_refuted_gate_that_is_skipped_or_expected_to_fail_is_no_pass(pytester, run, result, way):
+    """xfail, or a skip after the judgement, does not make a refuted limit green."""
+    body = MARK.replace("good", "bad") + way.replace("J", "comparison.accuracy_drop <= 0.05") + "\n" + GATES.split("\n\n")[1]
+    bench(pytester.path, body)
+    assert run().ret == 1
+    assert result()["verdict"] == "fail"
+    assert result()["cause"].startswith("a limit that is not shown was passed over")
+
+
+def test_a_second_mark_in_a_file_is_refused(pytester, run):
+    """Two marks in one file are a collection error: the second would judge the first one's student."""
+    bench(pytester.path, MARK + GATES + "\ntest_speed = pytest.mark.distill(task, teacher=teacher, students=[bad])(test_speed)\n")
+    outcome = run()
+    assert outcome.ret == 2
+    outcome.stdout.fnmatch_lines(["*test_speed has another mark distill than the gates before it. One mark a file*"])
+
+
+def test_a_changed_task_is_timed_again(pytester, run, result):
+    """Stored timings hold for the prompt and the reply length that were timed, and for no other."""
+    bench(pytester.path)
+    run()
+    bench(pytester.path, head=HEAD.replace("max_tokens=4", "max_tokens=5"))
+    run()
+    assert result()["comparisons"][0]["measures"]["speed_gain"]["timed"] == "live"
+
+
+def test_damaged_files_of_the_store_are_made_anew(pytester, run, result):
+    """A timing that is no number and a list of attempts that is none are replaced, not believed and not fatal."""
+    bench(pytester.path)
+    run()
+    (timing,) = (pytester.path / ".distill" / "store" / "timings").glob("*.json")
+    timing.write_text(timing.read_text().replace("0.06", "NaN", 1))
+    (attempts,) = (pytester.path / ".distill" / "store" / "attempts").glob("*.json")
+    attempts.write_text("{}")
+    assert run().ret == 0
+    assert result()["comparisons"][0]["measures"]["speed_gain"]["timed"] == "live"
+
+
+def test_deselected_gates_are_counted_in_the_cause(pytester, run, result):
+    """A verdict over some of the gates says how many were left out."""
+    bench(pytester.path)
+    assert run("-k", "accuracy").ret == 0
+    assert result()["cause"].endswith("(1 deselected)")
