@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pytest_distill.answers import Labels as Labels
     from pytest_distill.compare import Comparison as Comparison
     from pytest_distill.errors import DistillError as DistillError
+    from pytest_distill.measures import Serving as Serving
     from pytest_distill.models import Checkpoint as Checkpoint
     from pytest_distill.student import Recipe as Recipe
     from pytest_distill.task import Example as Example
@@ -24,6 +25,7 @@ _HOME = {
     "Judgement": "pytest_distill.verdict",
     "Labels": "pytest_distill.answers",
     "Recipe": "pytest_distill.student",
+    "Serving": "pytest_distill.measures",
     "Task": "pytest_distill.task",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605  (a list of strings, sorted from the table above)

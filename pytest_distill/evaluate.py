@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from statistics import median
+from itertools import pairwise
+from statistics import fmean, median
 from typing import Any
 
 from pytest_distill.answers import Malformed
-from pytest_distill.models import Model
+from pytest_distill.errors import ModelError
+from pytest_distill.models import Model, Timed
 from pytest_distill.recording import Reply
 from pytest_distill.task import Example, Task
 
+PAIRS = 100
+BLOCK = 10
 WARM_UP = 5
 MOST_WARM_UP = 40
-PAIRS = 100
+STEADY = 0.10  # how far block medians, halves and the reference workload may differ
+MOST_AUTOCORRELATION = 0.5
+SURPRISE = 2.58  # standard errors; chance alone goes beyond in 1 % of cases
+ATTEMPTS = 3
+FEWEST_FOR_DRIFT = 10  # with fewer timings nothing can be said of a drift
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Evaluation:
     Attributes:
         model: the model's name.
         values: the parsed value of each reply, or why there is none.
-        scores: how right each is, 0 to 1.
+        scores: how right each is, 0 to 1; None where there is no reference to tell. (A reply that breaks the contract is wrong anyway.)
         texts: the replies as they came.
         tokens_in, tokens_out: totals over all examples.
         recorded: the UTC time of the oldest reply.
@@ -35,7 +44,7 @@ class Evaluation:
 
     model: str
     values: tuple[str | Malformed, ...]
-    scores: tuple[float, ...]
+    scores: tuple[float | None, ...]
     texts: tuple[str, ...]
     tokens_in: int
     tokens_out: int
@@ -43,8 +52,17 @@ class Evaluation:
 
     @property
     def right(self) -> int:
-        """How many replies are wholly right."""
-        return sum(score >= 1 for score in self.scores)
+        """How many replies are known to be wholly right."""
+        return sum(score is not None and score >= 1 for score in self.scores)
+
+    def only(self, at: Sequence[int]) -> Evaluation:
+        """Return the evaluation of the examples at these places alone; the totals of tokens stay those of all."""
+        return replace(
+            self,
+            values=tuple(self.values[k] for k in at),
+            scores=tuple(self.scores[k] for k in at),
+            texts=tuple(self.texts[k] for k in at),
+        )
 
 
 def evaluate(model: str, task: Task, examples: Sequence[Example], replies: Sequence[Reply]) -> Evaluation:
@@ -56,7 +74,10 @@ def evaluate(model: str, task: Task, examples: Sequence[Example], replies: Seque
     if [reply.id for reply in replies] != [example.id for example in examples]:
         raise ValueError("the replies do not pair with the examples")
     values = tuple(Malformed("cut at max_tokens") if reply.outcome == "cut" else task.answer.parse(reply.text) for reply in replies)
-    scores = tuple(task.answer.score(value, str(example.expected)) for value, example in zip(values, examples, strict=True))
+    scores = tuple(
+        0.0 if isinstance(value, Malformed) else None if example.expected is None else task.answer.score(value, example.expected)
+        for value, example in zip(values, examples, strict=True)
+    )
     return Evaluation(
         model,
         values,
@@ -69,25 +90,75 @@ def evaluate(model: str, task: Task, examples: Sequence[Example], replies: Seque
 
 
 @dataclass(frozen=True)
-class Timing:
-    """Seconds for each timed prompt, teacher and student in turn in one run.
+class Series:
+    """One model's times, a value for each timed prompt, in the order of timing.
 
     Attributes:
-        teacher, student: seconds from text in to text out, one prompt alone, in the same order of prompts.
-        timed: ``live`` (in this run) or ``stored`` (in an earlier one, both sides together).
-        at: UTC time of the run; machine: where.
+        seconds: from text in to text out, one prompt alone.
+        first_token: seconds until the first token; empty where the model cannot say.
+        tokens_out: how many tokens were generated; empty where nobody counted.
     """
 
-    teacher: tuple[float, ...]
-    student: tuple[float, ...]
+    seconds: tuple[float, ...]
+    first_token: tuple[float, ...] = ()
+    tokens_out: tuple[int, ...] = ()
+
+    @property
+    def per_token(self) -> list[float]:
+        """Seconds for each token after the first, (seconds - first_token) / (tokens_out - 1), for replies of more than one token."""
+        known = zip(self.seconds, self.first_token, self.tokens_out, strict=False)
+        return [(whole - first) / (tokens - 1) for whole, first, tokens in known if tokens > 1]
+
+    @property
+    def tokens_per_second(self) -> list[float]:
+        """Tokens generated over seconds, for each prompt; empty where nobody counted."""
+        return [tokens / whole for whole, tokens in zip(self.seconds, self.tokens_out, strict=False)]
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Series:
+        """Return the series that was written as JSON; errors as `Timing.from_json`."""
+        seconds, first, tokens = (tuple(values[name]) for name in ("seconds", "first_token", "tokens_out"))
+        _check_seconds(seconds)
+        _check_seconds(first)
+        if not seconds or len(first) not in {0, len(seconds)} or len(tokens) not in {0, len(seconds)}:
+            raise ValueError("a series of times is empty, or its parts do not pair")
+        if any(early > whole for early, whole in zip(first, seconds, strict=False)):
+            raise ValueError("a first token came after the last")
+        if not all(type(count) is int and count >= 0 for count in tokens):
+            raise ValueError("a count of tokens is no count")
+        return cls(seconds, first, tokens)
+
+
+def _check_seconds(values: Sequence[Any]) -> None:
+    if not all(type(value) in {int, float} and 0 < value < math.inf for value in values):
+        raise ValueError("a time is not a finite number above 0")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds for each timed prompt, teacher and student.
+
+    Attributes:
+        teacher, student: their times, in the same order of prompts.
+        timed: ``live`` (interleaved, in this run), ``stored`` (interleaved, in an earlier run) or ``recorded`` (the teacher's times
+            were recorded apart from the student's).
+        at: UTC time of the run; machine: where.
+        reference: seconds of the reference workload before, between and after the blocks.
+        noise: why these times show nothing, in words, or nothing where the machine was steady.
+    """
+
+    teacher: Series
+    student: Series
     timed: str
     at: str
     machine: str
+    reference: tuple[float, ...] = ()
+    noise: str = ""
 
     @property
     def ratios(self) -> list[float]:
         """Teacher time over student time for each prompt."""
-        return [t / s for t, s in zip(self.teacher, self.student, strict=True)]
+        return [t / s for t, s in zip(self.teacher.seconds, self.student.seconds, strict=True)]
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields as plain JSON values."""
@@ -95,15 +166,60 @@ class Timing:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Timing:
-        """Return the stored timing that `to_json` wrote.
+        """Return the timing that `to_json` wrote; what was ``live`` then is ``stored`` now.
 
         Raises:
             ValueError, KeyError, TypeError: it is damaged.
         """
-        series = [tuple(float(x) for x in values[side]) for side in ("teacher", "student")]
-        if len(series[0]) != len(series[1]) or not series[0] or not all(0 < x < math.inf for side in series for x in side):
+        teacher, student, reference = Series.from_json(values["teacher"]), Series.from_json(values["student"]), tuple(values["reference"])
+        _check_seconds(reference)
+        timed, words = values["timed"], [values[name] for name in ("at", "machine", "noise")]
+        if len(teacher.seconds) != len(student.seconds):
             raise ValueError("the two series do not pair")
-        return cls(series[0], series[1], "stored", str(values["at"]), str(values["machine"]))
+        if timed not in {"live", "stored", "recorded"} or not all(isinstance(word, str) for word in words):
+            raise ValueError("how, when or where was timed is not said")
+        if not all(0 < t / s < math.inf for t, s in zip(teacher.seconds, student.seconds, strict=True)):
+            raise ValueError("a ratio of times is not a finite number above 0")
+        at, machine, noisy = words
+        return cls(teacher, student, "stored" if timed == "live" else timed, at, machine, reference, noisy)
+
+
+def noise(student: Series, reference: Sequence[float]) -> str:
+    """Return why the machine was too unsteady for a timing, in words, or nothing.
+
+    Args:
+        student: the student's times in the order of timing, prompts shuffled.
+        reference: seconds of the same reference workload before, between and after the blocks; empty where there is none.
+    """
+    if reference and max(reference) > (1 + STEADY) * min(reference):
+        times = max(reference) / min(reference)
+        return f"the reference workload took up to {times:.1f} times as long: another process keeps the device busy"
+    if len(student.seconds) < FEWEST_FOR_DRIFT:
+        return ""
+    half = len(student.seconds) // 2
+    early, late = student.seconds[:half], student.seconds[half:]
+    low, high = sorted((median(early), median(late)))
+    if high > (1 + STEADY) * low and _differ(early, late):
+        return f"one half of the student's times is {high / low - 1:.0%} above the other: the machine changed its speed"
+    follows = _autocorrelation(student.seconds)
+    if follows > MOST_AUTOCORRELATION:
+        return f"the student's times follow one another (autocorrelation {follows:.2f}): the machine's speed drifts"
+    return ""
+
+
+def _differ(one: Sequence[float], other: Sequence[float]) -> bool:
+    # Prompts differ in length, so two halves of a steady series differ in median as well: by chance, which the rank-sum test
+    # (Mann and Whitney 1947, normal approximation) keeps from counting as noise.
+    above = sum((x > y) + (x == y) / 2 for x in one for y in other)
+    n, m = len(one), len(other)
+    return abs(above - n * m / 2) > SURPRISE * math.sqrt(n * m * (n + m + 1) / 12)
+
+
+def _autocorrelation(values: Sequence[float]) -> float:
+    if max(values) == min(values):
+        return 0.0
+    mean = fmean(values)
+    return sum((x - mean) * (y - mean) for x, y in pairwise(values)) / sum((x - mean) ** 2 for x in values)
 
 
 def time_pairs(
@@ -112,27 +228,94 @@ def time_pairs(
     prompts: Sequence[str],
     max_tokens: int,
     machine: str,
+    *,
+    pairs: int = PAIRS,
+    workload: Callable[[], float] | None,
+    disturbed: Callable[[], str | None] = lambda: None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Timing:
     """Time both models on the same prompts, one at a time, interleaved, in random order within each pair.
 
-    A seeded sample of at most 100 prompts is timed after a warm-up of at least five prompts, which goes on until two successive
-    medians of five agree within 10 % for both. Both models must be loaded on the same device.
+    A seeded sample of `pairs` different prompts is timed, each once, for a second time of a prompt tells little that is new: all of
+    them where they are fewer. Both models are warmed up before. A measurement on an unsteady machine is made again, three times in all; where none was steady, the last
+    comes back with `noise` set.
+
+    Args:
+        teacher, student: loaded, on the same device.
+        prompts: at least one.
+        max_tokens: the longest reply.
+        machine: where this is.
+        pairs: how many prompts to sample, at least 1.
+        workload: returns the seconds of a fixed piece of work on the same device; None where neither model runs on this machine.
+        disturbed: returns why the device cannot be timed on now, or None.
+        progress: told the pairs done and wanted.
     """
     chance = random.Random(0)
-    sample = chance.sample(list(prompts), min(PAIRS, len(prompts)))
-    for model in (teacher, student):
-        before = None
-        for start in range(0, MOST_WARM_UP, WARM_UP):
-            block = [sample[at % len(sample)] for at in range(start, start + WARM_UP)]
-            now = median(model.time_one(prompt, max_tokens) for prompt in block)
-            if before is not None and abs(now - before) <= 0.1 * before:
-                break
-            before = now
-    times: dict[int, list[float]] = {0: [], 1: []}
-    for done, prompt in enumerate(sample, 1):
-        for side in chance.sample((0, 1), 2):
-            times[side].append((teacher, student)[side].time_one(prompt, max_tokens))
-        progress(done, len(sample))
+    different = list(dict.fromkeys(prompts))
+    sample = chance.sample(different, min(pairs, len(different)))
+    models = (teacher, student)
+    _warm_up(models, sample, max_tokens)
+    # What decides whether to measure again looks at the machine and at one series, never at the ratio: no outcome is favoured.
+    for _ in range(ATTEMPTS):
+        chance.shuffle(sample)
+        trouble = disturbed() or ""
+        timed, reference = _interleave(models, sample, max_tokens, chance, workload, progress)
+        series = [_series(model, side) for model, side in zip(models, timed, strict=True)]
+        trouble = trouble or noise(series[1], reference) or disturbed() or ""
+        if not trouble:
+            break
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Timing(tuple(times[0]), tuple(times[1]), "live", at, machine)
+    return Timing(series[0], series[1], "live", at, machine, reference, trouble)
+
+
+def _warm_up(models: Sequence[Model], prompts: Sequence[str], max_tokens: int) -> None:
+    # The same prompts each time: their medians then differ by the machine alone. Both models in turn, as they are timed.
+    block = [prompts[at % len(prompts)] for at in range(WARM_UP)]
+    before = [0.0, 0.0]
+    for _ in range(MOST_WARM_UP // WARM_UP):
+        now = [median(model.time_one(prompt, max_tokens).seconds for prompt in block) for model in models]
+        if all(abs(new - old) <= STEADY * old for new, old in zip(now, before, strict=True)):
+            return
+        before = now
+
+
+def _interleave(
+    models: Sequence[Model],
+    sample: Sequence[str],
+    max_tokens: int,
+    chance: random.Random,
+    workload: Callable[[], float] | None,
+    progress: Callable[[int, int], None],
+) -> tuple[tuple[list[Timed], list[Timed]], tuple[float, ...]]:
+    timed: tuple[list[Timed], list[Timed]] = ([], [])
+    reference = []
+    collects = gc.isenabled()
+    gc.disable()  # a collection would land inside one side of some pair
+    try:
+        for start in range(0, len(sample), BLOCK):
+            gc.collect(0)  # what the last block left; the whole heap takes longer than a block
+            if workload:
+                reference.append(workload())
+            for prompt in sample[start : start + BLOCK]:
+                first = chance.randrange(2)
+                for side in (first, 1 - first):
+                    timed[side].append(models[side].time_one(prompt, max_tokens))
+                progress(len(timed[0]), len(sample))
+        if workload:
+            reference.append(workload())
+    finally:
+        if collects:
+            gc.enable()
+    return timed, tuple(reference)
+
+
+def _series(model: Model, timed: Sequence[Timed]) -> Series:
+    for one in timed:
+        if not (1e-9 <= one.seconds < 1e9 and (one.first_token is None or 0 < one.first_token <= one.seconds)):
+            raise ModelError(f"model {model.name!r} timed one prompt at {one}: seconds above 0 are needed. Mend its time_one.")
+    first = [one.first_token for one in timed if one.first_token is not None]
+    return Series(
+        tuple(one.seconds for one in timed),
+        tuple(first) if len(first) == len(timed) else (),
+        tuple(one.tokens_out for one in timed),
+    )

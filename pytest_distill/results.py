@@ -7,17 +7,22 @@ import math
 import platform
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import fmean, median, stdev
 from typing import Any
 
+from pytest_distill import stats
 from pytest_distill.compare import Comparison, latency
 from pytest_distill.errors import DistillError
 from pytest_distill.files import write_json
+from pytest_distill.measures import per_request
 from pytest_distill.models import Model
 from pytest_distill.models.device import threads
+from pytest_distill.verdict import INCONCLUSIVE, POINT, REFUTED, weakened
 
 SCHEMA = "pytest-distill/results/1"
 MOST_WORDS = 3  # judgements that the cause of a pass still spells out
@@ -80,7 +85,11 @@ def comparison_entry(comparison: Comparison, facts: Mapping[str, Any], models: M
         facts: what only the run knows: id, file, line, digests, adapter, training.
         models: the ``teacher`` and the ``student`` that were judged.
     """
-    sides = {"teacher": (comparison.teacher, comparison.timing.teacher), "student": (comparison.student, comparison.timing.student)}
+    timing, (teacher_price, student_price) = comparison.timing, comparison.prices
+    sides = {
+        "teacher": (comparison.teacher, timing.teacher, teacher_price),
+        "student": (comparison.student, timing.student, student_price),
+    }
     return {
         **facts,
         "task": comparison.task.name,
@@ -95,15 +104,20 @@ def comparison_entry(comparison: Comparison, facts: Mapping[str, Any], models: M
                 "revision": models[side].revision,
                 "digest": models[side].digest,
                 "parameters": models[side].parameters,
-                "accuracy": evaluation.right / len(comparison.examples),
+                "accuracy": comparison.accuracy(side),
+                "why": comparison.without_reference or None,
                 "macro_f1": comparison.macro_f1(side),
-                "latency_ms": latency(seconds),
+                "latency_ms": latency(series.seconds),
+                "first_token_ms": latency(series.first_token) if series.first_token else None,
+                "per_token_ms": round(median(series.per_token) * 1e3, 3) if series.per_token else None,
+                "tokens_per_second": round(median(series.tokens_per_second), 3) if series.tokens_out else None,
+                "tokens_out_p50": median(series.tokens_out) if series.tokens_out else None,
                 "tokens_in": evaluation.tokens_in,
                 "tokens_out": evaluation.tokens_out,
-                "cost_usd": None,
+                "cost_usd": None if price is None else per_request(price, evaluation.tokens_in, 0.0, evaluation.tokens_out),
                 "origin": f"answered {evaluation.recorded}",
             }
-            for side, (evaluation, seconds) in sides.items()
+            for side, (evaluation, series, price) in sides.items()
         },
         "classes": comparison.classes,
         "confusion": {
@@ -147,15 +161,89 @@ def verdict(gates: Sequence[Mapping[str, Any]], collected: int, comparisons: Seq
     if passed_over:
         word = "inconclusive" if all(judgement["outcome"] == "inconclusive" for judgement in passed_over) else "fail"
         return word, "a limit that is not shown was passed over: " + _first_line({"message": passed_over[0]["words"]})
-    if not any(judgement["shown"] for judgement in judgements):
+    shown = [judgement for judgement in judgements if judgement["shown"]]
+    if shown and all(judgement.get("method") == "arithmetic" for judgement in shown):
+        return "error", "no gate claims anything but a cost: hold the student's quality against a limit as well"
+    if not shown:
         return (
             "error",
             "no gate claims anything that holds: hold a measure against a limit with assert; .value and .shown alone decide nothing",
         )
     skipped = f", {len(by['skipped'])} skipped" if by["skipped"] else ""
-    shown = [_first_line({"message": judgement["words"]}) for judgement in judgements if judgement["shown"]]
-    words = ": " + "; ".join(shown) if len(shown) <= MOST_WORDS else ""
+    words = ": " + "; ".join(_first_line({"message": judgement["words"]}) for judgement in shown) if len(shown) <= MOST_WORDS else ""
     return "pass", f"{_count(len(by['passed']), collected)} passed{skipped}{words}"
+
+
+def confirm_refuted(gates: Sequence[dict[str, Any]]) -> None:
+    """Call inconclusive what was refuted alone but is not confirmed among all limits of the run (Holm's correction).
+
+    Each of many limits that are just met would be refuted by chance in 5 % of runs. Passing needs no such care: a merge requires all
+    gates to pass. Changes the judgements and, where nothing of it stays refuted, the outcome of a gate in the result; what pytest
+    showed for a finished test stays, and it has failed either way.
+    """
+    limits: dict[tuple[object, ...], float] = {}
+    for gate in gates:
+        for judgement in gate["judgements"]:
+            if judgement["p_refuted"] is not None:
+                limits[_limit_of(judgement)] = judgement["p_refuted"]
+    confirmed = dict(zip(limits, stats.holm(list(limits.values())), strict=True))
+    for gate in gates:
+        note = f"refuted alone, not confirmed among the {len(limits)} limits of this run: {INCONCLUSIVE}"
+        unsure = [j for j in gate["judgements"] if j["outcome"] == REFUTED and not confirmed[_limit_of(j)]]
+        said = str(gate["message"])
+        for judgement in unsure:
+            words = weakened(judgement["words"], note)
+            said = said.replace(judgement["words"], words)
+            judgement |= {"outcome": INCONCLUSIVE, "words": words, "why": note}
+        still = any(j["outcome"] in (REFUTED, POINT) and not j["shown"] for j in gate["judgements"])
+        if said != gate["message"] and not still and gate["outcome"] == "failed":  # it failed for this, not for something else
+            gate |= {"outcome": INCONCLUSIVE, "message": said}
+
+
+def _limit_of(judgement: Mapping[str, Any]) -> tuple[object, ...]:
+    return tuple(judgement[name] for name in ("comparison", "measure", "operator", "limit"))
+
+
+def seeds(comparisons: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each recipe with declared seeds how the accuracy drop spreads over them: for information, nothing is gated on it.
+
+    ``spread`` is the standard deviation over the seeds that were judged; ``next_seed_bound`` is approximate. Both are None with fewer than two.
+    """
+    families: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for entry in comparisons:
+        if entry["seeds"]:
+            families.setdefault((entry["file"], entry["seeds"]["recipe"]), []).append(entry)
+    found = []
+    for (file, recipe), entries in sorted(families.items()):
+        drops = [entry["measures"]["accuracy_drop"]["value"] for entry in entries]
+        several = len(drops) > 1
+        found.append(
+            {
+                "file": file,
+                "recipe": recipe,
+                "declared": entries[0]["seeds"]["declared"],
+                "students": [entry["student"] for entry in entries],
+                "drops": drops,
+                "mean": fmean(drops),
+                "lowest": min(drops),
+                "highest": max(drops),
+                "spread": stdev(drops) if several else None,
+                "next_seed_bound": stats.next_seed_bound(drops, _mean_bound(entries)) if several else None,
+            }
+        )
+    return found
+
+
+def _mean_bound(entries: Sequence[Mapping[str, Any]]) -> float:
+    """Return Gaffke's bound of the drop averaged over seeds, from the error rows: all other examples cannot move it."""
+    moves = {"introduced": 1, "unlabelled": 1, "corrected": -1}
+    moved: Counter[str] = Counter()
+    for entry in entries:
+        for row in entry["errors"]:
+            moved[row["id"]] += moves.get(row["kind"], 0)
+    n = entries[0]["n"]
+    drops = [total / len(entries) for total in moved.values()]
+    return stats.gaffke_bound([*drops, *[0.0] * (n - len(drops))], 1.0)
 
 
 def _count(some: int, of: int) -> str:
@@ -169,13 +257,14 @@ def _first_line(gate: Mapping[str, Any]) -> str:
 def summary(gates: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the few numbers that a badge or a pull request shows."""
     drops = [entry["measures"]["accuracy_drop"] for entry in comparisons]
-    gains = [entry["measures"]["speed_gain"] for entry in comparisons]
+    gains = [entry["measures"]["speed_gain"]["value"] for entry in comparisons]
+    costs = [model["cost_usd"] for entry in comparisons for model in entry["models"].values() if model["cost_usd"] is not None]
     return {
         **{name: sum(gate["outcome"] == name for gate in gates) for name in ("passed", "failed", "inconclusive")},
         "worst_accuracy_drop": max((drop["value"] for drop in drops), default=None),
         "worst_accuracy_drop_bound": max((drop["bound"] for drop in drops if drop["bound"] is not None), default=None),
-        "smallest_speed_gain": min((gain["value"] for gain in gains), default=None),
-        "cost_usd": None,
+        "smallest_speed_gain": min((gain for gain in gains if gain is not None), default=None),
+        "cost_usd": sum(costs) if costs else None,
     }
 
 

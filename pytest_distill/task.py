@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ class Example:
     Attributes:
         id: unique within its file.
         fields: what the prompt reads, by name; all strings.
-        expected: the reference, or None where a training row has none.
+        expected: the reference, or None where there is none.
         tags: slices that this example belongs to.
         line: its line in the file, from 1.
     """
@@ -53,7 +53,8 @@ class Task:
             empty string where a row lacks it; every other one is required. Plain text, nothing is escaped.
         answer: the contract a reply must satisfy, for example `Labels`.
         train: JSONL file of training rows, the reference optional.
-        heldout: JSONL file of held-out rows, each with its reference; never trained on.
+        heldout: JSONL file of held-out rows, the reference optional; never trained on. References may also stand in the labels
+            file beside it, see `labels_path`.
         max_tokens: the longest reply, 1 or more; decoding is greedy.
         extra: names of further fields that rows may carry unused.
 
@@ -115,12 +116,30 @@ class Task:
     @cached_property
     def train_examples(self) -> list[Example]:
         """The training rows, read and checked."""
-        return self._read(self.train, "train", reference_needed=False)
+        return self._read(self.train, "train")
 
     @cached_property
     def heldout_examples(self) -> list[Example]:
-        """The held-out rows, read and checked."""
-        return self._read(self.heldout, "heldout", reference_needed=True)
+        """The held-out rows, read and checked, with the references that the labels file adds."""
+        examples = self._read(self.heldout, "heldout")
+        try:
+            data = self.labels_path.read_bytes()
+        except FileNotFoundError:
+            return examples
+        except OSError as error:
+            raise TaskError(
+                f"task {self.name!r}: cannot read {shown_path(self.labels_path)}: {error.strerror}. Make it a file of labels or remove it."
+            ) from None
+        labels = self._labels(data, {example.id: example for example in examples})
+        return [replace(example, expected=labels.get(example.id, example.expected)) for example in examples]
+
+    @property
+    def labels_path(self) -> Path:
+        """Where labels for held-out rows without a reference stand: ``heldout.labels.jsonl`` beside ``heldout.jsonl``.
+
+        Each row is ``{"id": …, "input": the prompt, reference field: label}``; null or an empty label means not labelled yet.
+        """
+        return self.heldout.with_suffix(".labels.jsonl")
 
     @cached_property
     def digest(self) -> str:
@@ -134,45 +153,32 @@ class Task:
 
     @cached_property
     def heldout_digest(self) -> str:
-        """Digest of the held-out rows."""
+        """Digest of the held-out rows, labels included."""
         return digest([example.content() for example in self.heldout_examples])
 
-    def _read(self, path: Path, role: str, *, reference_needed: bool) -> list[Example]:
+    @cached_property
+    def questions_digest(self) -> str:
+        """Digest of the held-out ids and fields alone: it stays as it is when references or tags are added."""
+        return digest([[example.id, dict(example.fields)] for example in self.heldout_examples])
+
+    def _read(self, path: Path, role: str) -> list[Example]:
         shown = shown_path(path)
         try:
-            lines = path.read_bytes().split(b"\n")
+            data = path.read_bytes()
         except OSError as error:
             raise TaskError(
                 f"task {self.name!r}: cannot read {shown}: {error.strerror}. Give Task({role}=…) a JSONL file, one object a line."
             ) from None
-        examples: list[Example] = []
-        first_line: dict[str, int] = {}
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            example = self._example(_object(line, f"{shown}:{number}"), number, f"{shown}:{number}", reference_needed)
-            if example.id in first_line:
-                raise TaskError(
-                    f"{shown}:{number}: id {example.id!r} stands already at line {first_line[example.id]}. Give each row its own."
-                )
-            first_line[example.id] = number
-            examples.append(example)
+        examples = [self._example(row, number, f"{shown}:{number}") for number, _, row in read_rows(data, shown)]
         if not examples:
             raise TaskError(f"task {self.name!r}: {shown} holds no rows. Add {role} examples, one JSON object a line.")
         return examples
 
-    def _example(self, row: dict[str, Any], line: int, where: str, reference_needed: bool) -> Example:
+    def _example(self, row: dict[str, Any], line: int, where: str) -> Example:
         required, optional = self.prompt_fields
         reference = self.answer.reference_field
         known = {"id", "tags", reference, *required, *optional, *self.extra}
-        for name in row:
-            if name not in known:
-                near = get_close_matches(name, known, n=1)
-                hint = f"Did you mean {near[0]!r}?" if near else "Use it in the prompt or list it in Task(extra=…)."
-                raise TaskError(f"{where}: unknown field {name!r}. Known are {', '.join(sorted(known))}. {hint}")
-        missing = sorted({"id", *required, *({reference} if reference_needed else ())} - row.keys())
-        if missing:
-            raise TaskError(f"{where}: the row lacks {', '.join(map(repr, missing))}. Each row of this file needs it.")
+        _check_names(row, where, {"id", *required}, known, "Use it in the prompt or list it in Task(extra=…).")
         for name in {"id", *required, *optional} & row.keys():
             if not isinstance(row[name], str):
                 raise TaskError(f"{where}: field {name!r} must be a string; seen {_brief(row[name])}.")
@@ -192,6 +198,42 @@ class Task:
         fields = {name: row[name] for name in row if name in required or name in optional}
         return Example(row["id"], fields, expected, tuple(tags), line)
 
+    def _labels(self, data: bytes, examples: Mapping[str, Example]) -> dict[str, str]:
+        """Return the labels of a labels file by id, checked against the held-out rows."""
+        reference = self.answer.reference_field
+        shown, heldout = shown_path(self.labels_path), shown_path(self.heldout)
+        labels: dict[str, str] = {}
+        for number, _, row in read_rows(data, shown):
+            where = f"{shown}:{number}"
+            _check_names(row, where, {"id", reference}, {"id", "input", reference}, "A row of labels has no others.")
+            example = examples.get(row["id"]) if isinstance(row["id"], str) else None
+            if example is None:
+                raise TaskError(f"{where}: {heldout} has no row with id {_brief(row['id'])}. Correct the id or remove the line.")
+            prompt = self.render(example)
+            seen = row.get("input", prompt)
+            if not isinstance(seen, str):
+                raise TaskError(f"{where}: field 'input' must be a string; seen {_brief(seen)}. Correct or remove it.")
+            label = row[reference]
+            if label in (None, ""):
+                continue
+            wrong = self.answer.check_reference(label)
+            if wrong:
+                raise TaskError(f"{where}: {reference} {wrong}. Correct the label, or set it to null to leave the row unlabelled.")
+            if seen != prompt:
+                differs = (at for at, (old, new) in enumerate(zip(seen, prompt, strict=False)) if old != new)
+                at = next(differs, min(len(seen), len(prompt)))
+                raise TaskError(
+                    f"{where}: the prompt of row {example.id!r} has changed since it was labelled: from character {at + 1} on it was"
+                    f" {_brief(seen[at:])} and is {_brief(prompt[at:])}. Set {reference} to null and label it again, or remove 'input'"
+                    " where the label still holds."
+                )
+            if example.expected not in (None, label):
+                raise TaskError(
+                    f"{where}: {reference} {label!r} contradicts {example.expected!r} at {heldout}:{example.line}. Correct one of the two."
+                )
+            labels[example.id] = label
+        return labels
+
 
 def overlap(train: Iterable[Example], heldout: Iterable[Example]) -> list[tuple[Example, Example]]:
     """Return the pairs (held-out, training) whose fields are equal but for case, blanks and punctuation."""
@@ -207,6 +249,25 @@ def overlap(train: Iterable[Example], heldout: Iterable[Example]) -> list[tuple[
     return [(example, seen[key]) for example in heldout if (key := normal(example)) in seen]
 
 
+def read_rows(data: bytes, shown: str) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """Yield the rows of a JSONL file's `data`: the line number from 1, the line as it stands, and its object; blank lines are passed over.
+
+    Raises:
+        TaskError: a line is no JSON object in UTF-8, or its id stands on an earlier line; the text begins with ``shown:line``.
+    """
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        row = _object(line, f"{shown}:{number}")
+        name = row.get("id")
+        if isinstance(name, str):
+            if name in first_line:
+                raise TaskError(f"{shown}:{number}: id {name!r} stands already at line {first_line[name]}. Give each row its own.")
+            first_line[name] = number
+        yield number, line, row
+
+
 def shown_path(path: Path) -> str:
     """Return `path` as messages show it: relative to the current folder where it lies below, with forward slashes."""
     absolute = Path(os.path.abspath(path))
@@ -214,6 +275,17 @@ def shown_path(path: Path) -> str:
         return absolute.relative_to(Path.cwd()).as_posix()
     except ValueError:
         return absolute.as_posix()
+
+
+def _check_names(row: Mapping[str, Any], where: str, required: set[str], known: set[str], way_out: str) -> None:
+    for name in row:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else way_out
+            raise TaskError(f"{where}: unknown field {name!r}. Known are {', '.join(sorted(known))}. {hint}")
+    missing = sorted(required - row.keys())
+    if missing:
+        raise TaskError(f"{where}: the row lacks {', '.join(map(repr, missing))}. Each row of this file needs it.")
 
 
 def _is_text(value: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 SHOWN, REFUTED, INCONCLUSIVE, NO_CLAIM, POINT = "shown", "refuted", "inconclusive", "no claim", "point"
 
@@ -22,6 +23,7 @@ class Judgement:
         shown: whether the gate may pass.
         alpha: the level; p, p_refuted: the p values that the limit holds, and that it does not (None for ``point``).
         words: what a person reads; the first line is a sentence.
+        numbers: value, bound, n and method of the measure, as results.json holds them.
     """
 
     measure: str
@@ -33,6 +35,7 @@ class Judgement:
     p: float | None
     p_refuted: float | None
     words: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         __tracebackhide__ = True
@@ -61,6 +64,24 @@ class Judging:
 def outcome_of(p: float, p_refuted: float, alpha: float) -> str:
     """Return ``shown``, ``refuted`` or ``inconclusive``."""
     return SHOWN if p <= alpha else REFUTED if p_refuted <= alpha else INCONCLUSIVE
+
+
+_REFUTED, _INCONCLUSIVE = "is shown not to be {}: refuted", "is not shown to be {}: inconclusive"
+
+
+def sentence(outcome: str, subject: str, phrase: str) -> str:
+    """Return the sentence of a strict judgement: whether `subject` is shown to be `phrase`."""
+    form = {SHOWN: "is shown to be {}", REFUTED: _REFUTED}.get(outcome, _INCONCLUSIVE)
+    return f"{subject} {form.format(phrase)}"
+
+
+def weakened(words: str, reason: str) -> str:
+    """Return the words of a refuted judgement as those of an inconclusive one, with the reason as a line of their own."""
+    first, *others = words.split("\n")
+    before, _, after = _REFUTED.partition("{}")
+    subject, _, phrase = first.partition(f" {before}")
+    first = sentence(INCONCLUSIVE, subject, phrase.removesuffix(after))
+    return "\n".join([first, *others, f"  {reason}"])
 
 
 def percent(value: float, digits: int = 1) -> str:

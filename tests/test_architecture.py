@@ -42,7 +42,7 @@ HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "safetensors"}
 HEAVY_ROOMS = {"models", "student", "artefacts"}
 STANDARD_ONLY = {"stats", "files"}
 UNLOADED = ("torch", "transformers", "openai", "jinja2", "numpy", "trl", "peft", "datasets", "filelock")
-PUBLIC = ["Checkpoint", "Comparison", "DistillError", "Example", "Judgement", "Labels", "Recipe", "Task"]
+PUBLIC = ["Checkpoint", "Comparison", "DistillError", "Example", "Judgement", "Labels", "Recipe", "Serving", "Task"]
 MOST_LINES = 400
 
 

@@ -72,11 +72,46 @@ def test_merged_weights_are_those_of_the_attached_adapter(base, adapter):
         torch.testing.assert_close(merged._model(ids).logits, attached(ids).logits, atol=1e-4, rtol=1e-4)
 
 
-def test_time_one_gives_positive_seconds(base):
-    """A single prompt takes some time."""
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_time_one_says_when_the_first_and_the_last_token_came(base, prompt):
+    """A single prompt takes some time, less of it to the first token, and every generated token is counted."""
     model = Checkpoint(base)
     model.load("cpu")
-    assert 0 < model.time_one(PROMPTS[0], 3) < 60
+    (answer,) = model.answer([prompt], 3)
+    timed = model.time_one(prompt, 3)
+    assert 0 < timed.first_token < timed.seconds < 60
+    assert timed.tokens_out == answer.tokens_out + (answer.outcome == "answered")
+
+
+def test_a_reply_that_ends_at_once_is_one_token(base, monkeypatch):
+    """The token that ends a reply counts: it takes as long as the others."""
+    model = Checkpoint(base)
+    model.load("cpu")
+    first = model._model.generate(**model._tokenizer(PROMPTS[0], return_tensors="pt"), max_new_tokens=1, do_sample=False)[0, -1]
+    monkeypatch.setattr(model._model.generation_config, "eos_token_id", int(first))
+    assert (model.answer([PROMPTS[0]], 5)[0].tokens_out, model.time_one(PROMPTS[0], 5).tokens_out) == (0, 1)
+
+
+def test_timing_does_not_change_a_reply(base, adapter, monkeypatch):
+    """Whoever watches the tokens neither stops nor alters them."""
+    for model in (Checkpoint(base), Checkpoint(base, adapter=adapter)):
+        model.load("cpu")
+        alone = [model.answer([prompt], 9) for prompt in PROMPTS]
+        watched, generate = [], model._generate
+        monkeypatch.setattr(model, "_generate", lambda *args, to=watched, by=generate: to.append(by(*args)) or to[-1])
+        for prompt in PROMPTS:
+            model.time_one(prompt, 9)
+        assert watched == alone
+
+
+def test_a_gpu_is_waited_for_before_the_clock_is_read(base, monkeypatch):
+    """On CUDA the start, the first token and the end are synchronised, and nothing in between."""
+    model = Checkpoint(base)
+    model.load("cpu")
+    waits = []
+    monkeypatch.setattr(model, "_synchronise", lambda: waits.append("wait"))
+    model.time_one(PROMPTS[0], 5)
+    assert len(waits) == 3
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_distill import results
 from pytest_distill.errors import DistillError
+from pytest_distill.evaluate import Series, Timing
 from pytest_distill.results import SCHEMA, verdict
 from tests.fakes import RuleModel
 from tests.test_compare import make
@@ -85,13 +86,15 @@ def test_a_gate_without_words_still_has_a_cause():
 def test_the_summary_takes_the_worst():
     """The summary counts the gates and names the largest drop and bound and the smallest gain; where nothing was judged they are null."""
     compared = [
-        {"measures": {"accuracy_drop": {"value": 0.01, "bound": 0.06}, "speed_gain": {"value": 4.0}}},
-        {"measures": {"accuracy_drop": {"value": 0.03, "bound": None}, "speed_gain": {"value": 3.0}}},
+        {"measures": {"accuracy_drop": {"value": 0.01, "bound": 0.06}, "speed_gain": {"value": 4.0}}, "models": {"t": {"cost_usd": None}}},
+        {"measures": {"accuracy_drop": {"value": 0.03, "bound": None}, "speed_gain": {"value": 3.0}}, "models": {"t": {"cost_usd": None}}},
     ]
+    noisy = {"measures": {"accuracy_drop": {"value": 0.0, "bound": 0.01}, "speed_gain": {"value": None}}}
+    compared.append({**noisy, "models": {"t": {"cost_usd": 0.5}, "s": {"cost_usd": 0.25}}})
     found = gates("passed", "failed", "failed", "inconclusive", "skipped", "error")
     assert results.summary(found, compared) == {
         "passed": 1, "failed": 2, "inconclusive": 1, "worst_accuracy_drop": 0.03, "worst_accuracy_drop_bound": 0.06,
-        "smallest_speed_gain": 3.0, "cost_usd": None,
+        "smallest_speed_gain": 3.0, "cost_usd": 0.75,
     }  # fmt: skip
     assert results.summary([], []) == {
         "passed": 0, "failed": 0, "inconclusive": 0, "worst_accuracy_drop": None, "worst_accuracy_drop_bound": None,
@@ -146,14 +149,27 @@ def test_a_comparison_as_the_result_holds_it(tmp_path):
     assert (entry["task"], entry["teacher"], entry["student"], entry["n"], entry["band"]) == ("t", "big", "small", 8, "inconclusive")
     assert entry["band_note"] == comparison.band_note
     assert entry["models"]["student"] == {
-        "name": "small", "revision": None, "digest": "sha256:small-[]", "parameters": 1, "accuracy": 0.5,
-        "macro_f1": comparison.macro_f1("student"), "latency_ms": {"n": 30, "p50": 20.0, "p95": 20.0}, "tokens_in": 80, "tokens_out": 16,
+        "name": "small", "revision": None, "digest": "sha256:small-[]", "parameters": 1, "accuracy": 0.5, "why": None,
+        "macro_f1": comparison.macro_f1("student"), "latency_ms": {"n": 30, "p50": 20.0, "p90": 20.0, "p95": None, "p99": None},
+        "first_token_ms": None, "per_token_ms": None, "tokens_per_second": None, "tokens_out_p50": None, "tokens_in": 80, "tokens_out": 16,
         "cost_usd": None, "origin": "answered 2026-11-22T10:00:52Z",
     }  # fmt: skip
-    assert entry["models"]["teacher"]["latency_ms"] == {"n": 30, "p50": 60.0, "p95": 60.0}
+    assert entry["models"]["teacher"]["latency_ms"] == {"n": 30, "p50": 60.0, "p90": 60.0, "p95": None, "p99": None}
     assert entry["models"]["teacher"].keys() == entry["models"]["student"].keys()
     assert entry["confusion"]["labels"] == ["a", "b", "c", "(none)"]
     assert entry["confusion"]["student"] == comparison.confusion(comparison.student)
+
+
+def test_a_comparison_holds_what_is_known_of_tokens(tmp_path):
+    """Where a model says when its first token came and counts tokens, the entry holds their medians."""
+    streamed = Series((0.05, 0.04, 0.07), (0.01, 0.02, 0.07), (5, 3, 1))
+    comparison = make(tmp_path, timing=Timing(Series((0.06,) * 3, (), (2, 4, 6)), streamed, "live", "", ""))
+    entry = results.comparison_entry(comparison, {}, {"teacher": RuleModel("big"), "student": RuleModel("small")})
+    names = ("first_token_ms", "per_token_ms", "tokens_per_second", "tokens_out_p50")
+    assert [entry["models"]["student"][name] for name in names] == [
+        {"n": 3, "p50": 20.0, "p90": None, "p95": None, "p99": None}, 10.0, 75.0, 3,
+    ]  # fmt: skip
+    assert [entry["models"]["teacher"][name] for name in names] == [None, None, 66.667, 4]
 
 
 def test_the_environment_of_a_folder_without_git(tmp_path):

@@ -72,12 +72,13 @@ def test_fields_are_read_off_the_prompt(folder, prompt, required, optional):
     assert make(folder, prompt=prompt).prompt_fields == (required, optional)
 
 
-def test_training_rows_need_no_reference(folder):
-    """A training row may lack the reference, a held-out row may not."""
-    task = make(folder, without("expected_label"), without("expected_label"))
+def test_no_row_needs_a_reference(folder):
+    """Training and held-out rows may lack the reference, all of them or some."""
+    bare = without("expected_label")
+    task = make(folder, bare + b"\n" + row(id="b"), bare)
     assert task.train_examples[0].expected is None
-    with pytest.raises(TaskError, match=r"^heldout\.jsonl:1: the row lacks 'expected_label'\. Each row"):
-        _ = task.heldout_examples
+    assert [example.expected for example in task.heldout_examples] == [None, "yes"]
+    assert make(folder, bare).heldout_examples[0].expected is None
 
 
 def test_extra_fields_are_carried_unused(folder):
@@ -175,6 +176,86 @@ def test_a_missing_file_is_named(folder):
         _ = task.train_examples
 
 
+# Labels beside the held-out rows
+
+BARE = b'{"id": "a", "question": "why?"}\n{"id": "b", "question": "who?"}\n' + row(id="c", question="when?")
+
+
+def label(name: str = "a", value: object = "no", **more: object) -> bytes:
+    return json.dumps({"id": name, "expected_label": value, **more}).encode()
+
+
+def labelled(folder, labels: bytes, heldout: bytes = BARE, **changed) -> Task:
+    (folder / "heldout.labels.jsonl").write_bytes(labels)
+    return make(folder, heldout, **changed)
+
+
+@pytest.mark.parametrize("name", ["heldout.jsonl", "heldout", "heldout.json"])
+def test_the_labels_stand_beside_the_held_out_file(folder, name):
+    """The labels file is the held-out file's name with another ending."""
+    task = Task("t", PROMPT, Labels("yes", "no"), folder / "train.jsonl", folder / name, 4)
+    assert task.labels_path == folder / "heldout.labels.jsonl"
+
+
+def test_labels_become_references(folder):
+    """A label is its row's reference, with or without the prompt beside it; null and empty mean not labelled; the order is the rows'."""
+    task = labelled(
+        folder, label("b", "yes", input="Q: who?") + b"\r\n\r\n" + label("a", None, input="Q: why?") + b"\n" + label("c", "yes")
+    )
+    assert [(example.id, example.expected, example.line) for example in task.heldout_examples] == [
+        ("a", None, 1), ("b", "yes", 2), ("c", "yes", 3)]  # fmt: skip
+    assert labelled(folder, label("a", "")).heldout_examples[0].expected is None
+    assert labelled(folder, b"").heldout_examples[2].expected == "yes"
+
+
+def test_a_row_that_waits_may_have_changed(folder):
+    """Where nothing was labelled yet, another prompt is no error: the next sheet carries the present one."""
+    assert labelled(folder, label("a", None, input="Q: old?")).heldout_examples[0].expected is None
+
+
+BAD_LABELS = {
+    "not JSON": (b"{", "2:2: the row is not JSON"),
+    "Latin-1": (b'{"id": "\xe9"}', "2:9: the row is not UTF-8"),
+    "NaN": (b'{"id": "a", "expected_label": NaN}', "2: NaN is not JSON"),
+    "id twice": (label("b"), "2: id 'b' stands already at line 1. Give each row its own."),
+    "unknown field": (label(expected_labels="yes"), "2: unknown field 'expected_labels'. Known are expected_label, id, input. Did you mean"),
+    "unknown, nothing near": (label(question="why?"), "2: unknown field 'question'. Known are expected_label, id, input. A row of labels"),
+    "no id": (b'{"expected_label": "no"}', "2: the row lacks 'id'."),
+    "no label": (b'{"id": "a"}', "2: the row lacks 'expected_label'."),
+    "unknown id": (label("z"), '2: heldout.jsonl has no row with id "z". Correct the id or remove the line.'),
+    "id no string": (label(["a"]), '2: heldout.jsonl has no row with id ["a"].'),
+    "wrong label": (label(value="No"), "2: expected_label 'No' is none of yes, no. Correct the label, or set it to null"),
+    "label no string": (label(value=[]), "2: expected_label [] is none of yes, no."),
+    "input no string": (label(value=None, input=7), "2: field 'input' must be a string; seen 7."),
+    "changed prompt": (label(input="Q: what?"), "2: the prompt of row 'a' has changed since it was labelled: from character 6 on it was"
+                                                " \"at?\" and is \"y?\". Set expected_label to null and label it again, or remove 'input'"),
+    "longer prompt": (label(input="Q: why? (so)"), "2: the prompt of row 'a' has changed since it was labelled: from character 8 on it"
+                                                   ' was " (so)" and is "".'),
+    "conflict": (label("c"), "2: expected_label 'no' contradicts 'yes' at heldout.jsonl:3. Correct one of the two."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "words"), BAD_LABELS.values(), ids=BAD_LABELS)
+def test_a_bad_label_is_named_by_file_and_line(folder, data, words):
+    """Every way in which a label can be wrong is a TaskError that begins with file:line and says what was seen."""
+    task = labelled(folder, label("b") + b"\n" + data)
+    with pytest.raises(TaskError) as caught:
+        _ = task.heldout_examples
+    assert str(caught.value).startswith(f"heldout.labels.jsonl:{words}")
+
+
+def test_labels_that_cannot_be_read_are_an_error(folder):
+    """A labels path that is no file is not passed over."""
+    (folder / "heldout.labels.jsonl").mkdir()
+    with pytest.raises(TaskError, match=r"^task 't': cannot read heldout\.labels\.jsonl: .*\. Make it a file of labels or remove it"):
+        _ = make(folder, BARE).heldout_examples
+
+
+def test_labels_are_for_held_out_rows_alone(folder):
+    """Training rows are read without the labels."""
+    assert labelled(folder, label(), train=BARE).train_examples[0].expected is None
+
+
 # Declarations
 
 
@@ -255,6 +336,23 @@ def test_the_rows_decide_theirs(folder, data):
     other = make(folder, data)
     assert other.heldout_digest != before
     assert (other.digest, other.train_digest) == (plain.digest, before)
+
+
+def test_a_label_counts_wherever_it_stands(folder):
+    """A label changes the held-out digest, and is the same one whether it stands in the rows' file or beside it."""
+    bare = without("expected_label")
+    plain, beside = make(folder, bare).heldout_digest, labelled(folder, label(value="yes"), bare).heldout_digest
+    assert plain != beside == labelled(folder, b"", row()).heldout_digest
+
+
+def test_the_questions_digest_outlives_labels(folder):
+    """References, labels and tags leave the digest of the questions as it is; an id, a field, a row or their order change it."""
+    plain = make(folder, BARE).questions_digest
+    assert labelled(folder, label(), BARE.replace(b"yes", b"no")).questions_digest == plain
+    assert make(folder, BARE.replace(b'"why?"', b'"why?", "tags": ["x"], "expected_label": "no"')).questions_digest == plain
+    others = [BARE.replace(b'"a"', b'"d"'), BARE.replace(b"why", b"Why"), BARE + b"\n" + row(id="d"), b"\n".join(BARE.split(b"\n")[::-1])]
+    (folder / "heldout.labels.jsonl").unlink()
+    assert len({plain, *(make(folder, other).questions_digest for other in others)}) == 5
 
 
 # Leaks and paths

@@ -25,6 +25,21 @@ class Answer:
     tokens_out: int
 
 
+@dataclass(frozen=True)
+class Timed:
+    """How long one prompt took, asked alone.
+
+    Attributes:
+        seconds: from text in to text out, above 0.
+        first_token: seconds until the first token was there, or None where the model cannot say.
+        tokens_out: how many tokens were generated, the one that ends a reply included: it takes time like the others.
+    """
+
+    seconds: float
+    first_token: float | None
+    tokens_out: int
+
+
 class Model(Protocol):
     """What the rest of the package asks of a model."""
 
@@ -44,6 +59,10 @@ class Model(Protocol):
     def parameters(self) -> int | None:
         """The number of weights, or None where nobody can say."""
 
+    @property
+    def local(self) -> bool:
+        """Whether it runs on this machine, so that whatever else runs here changes its times. Taken as true where it does not say."""
+
     def load(self, device: str) -> None:
         """Make ready to answer on `device`; does nothing where it is ready."""
 
@@ -53,5 +72,5 @@ class Model(Protocol):
     def answer(self, prompts: Sequence[str], max_tokens: int) -> list[Answer]:
         """Answer the prompts greedily, in batches."""
 
-    def time_one(self, prompt: str, max_tokens: int) -> float:
-        """Answer one prompt alone and return the seconds from text in to text out, synchronised with the device."""
+    def time_one(self, prompt: str, max_tokens: int) -> Timed:
+        """Answer one prompt alone and say how long it took, synchronised with the device."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from pytest_distill.models.adapter import CONFIG, WEIGHTS, check_adapter, count_
 from pytest_distill.models.device import settle_threads
 
 if TYPE_CHECKING:
-    from pytest_distill.models import Answer
+    from pytest_distill.models import Answer, Timed
 
 BATCH = 64
 # What decides a model's replies; anything else in the folder (a model card, a training report) does not.
@@ -48,6 +49,20 @@ def base_digest(base: str, revision: str | None) -> str:
     raise ModelError(f"base {base!r} is neither a folder here nor a hub id like 'owner/name'.")
 
 
+def checked_price(price: object) -> tuple[float, float, float] | None:
+    """Return a price as three numbers, or None where there is none.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    if price is None:
+        return None
+    given = price if isinstance(price, (tuple, list)) else ()
+    if len(given) == 3 and all(type(part) in (int, float) and 0 <= part < math.inf for part in given):
+        return (float(given[0]), float(given[1]), float(given[2]))
+    raise ModelError(f"price is (input, cached input, output) in US dollars a million tokens, for example (3, 0.3, 15); seen {price!r}.")
+
+
 class Checkpoint:
     """A transformers causal language model on this machine.
 
@@ -56,10 +71,13 @@ class Checkpoint:
         revision: for a hub id, the 40-hex commit; required then.
         adapter: a folder with a LoRA adapter (adapter_config.json, adapter_model.safetensors), merged on loading.
         name: what reports call it; by default the last part of `base` or of `adapter`.
+        price: what its tokens cost where it is served: US dollars a million input, cached input and output tokens, each 0 or more.
 
     Raises:
-        ModelError: when first used, where files are missing, damaged or not pinned.
+        ModelError: a wrong price; when first used, where files are missing, damaged or not pinned.
     """
+
+    local = True
 
     def __init__(
         self,
@@ -68,11 +86,13 @@ class Checkpoint:
         revision: str | None = None,
         adapter: str | os.PathLike[str] | None = None,
         name: str | None = None,
+        price: tuple[float, float, float] | None = None,
     ) -> None:
         self.base = os.fspath(base)
         self.revision = revision
         self.adapter = Path(adapter) if adapter is not None else None
         self.name = name or (self.adapter or Path(self.base)).name
+        self.price = checked_price(price)
         self._model: Any = None
         self._tokenizer: Any = None
         self._device = "cpu"
@@ -148,13 +168,51 @@ class Checkpoint:
         """Answer greedily, in left-padded batches, in the order given; `load` comes first."""
         return [answer for start in range(0, len(prompts), BATCH) for answer in self._generate(prompts[start : start + BATCH], max_tokens)]
 
-    def time_one(self, prompt: str, max_tokens: int) -> float:
-        """Answer one prompt alone; return the seconds from text in to text out, synchronised with the device."""
-        self._synchronise()
+    def time_one(self, prompt: str, max_tokens: int) -> Timed:
+        """Answer one prompt alone and say how long it took, synchronised with the device."""
+        import torch
+        from transformers import StoppingCriteria
+
+        from pytest_distill.models import Timed
+
+        synchronise, first, tokens = self._synchronise, 0.0, 0
+
+        class Watch(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped
+            """Asked after every token; stops nothing."""
+
+            def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+                nonlocal first, tokens
+                tokens += 1
+                if tokens == 1:
+                    synchronise()
+                    first = time.perf_counter()
+                return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+        synchronise()
         started = time.perf_counter()
-        self._generate([prompt], max_tokens)
-        self._synchronise()
-        return time.perf_counter() - started
+        self._generate([prompt], max_tokens, Watch())
+        synchronise()
+        return Timed(time.perf_counter() - started, first - started, tokens)
+
+    @property
+    def context(self) -> int | None:
+        """How many tokens prompt and reply may have together, once loaded; None where the model does not say."""
+        found: int | None = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        return found
+
+    def lengths(self, prompts: Sequence[str]) -> list[int]:
+        """Return how many tokens each prompt is when asked; `load` comes first."""
+        # What is too long is for the caller to say, not for the tokenizer.
+        return [len(ids) for ids in self._tokens(prompts, verbose=False)["input_ids"]]
+
+    def _tokens(self, prompts: Sequence[str], **options: Any) -> Any:
+        """Return the tokenizer's output for the prompts as they are asked: as one turn of a user where there is a chat template."""
+        tokenizer = self._tokenizer
+        if not tokenizer.chat_template:
+            return tokenizer(list(prompts), **options)
+        turns = [[{"role": "user", "content": prompt}] for prompt in prompts]
+        texts = [tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True) for turn in turns]
+        return tokenizer(texts, add_special_tokens=False, **options)
 
     def _synchronise(self) -> None:
         if self._device == "cuda":
@@ -162,27 +220,21 @@ class Checkpoint:
 
             torch.cuda.synchronize()
 
-    def _generate(self, prompts: Sequence[str], max_tokens: int) -> list[Answer]:
+    def _generate(self, prompts: Sequence[str], max_tokens: int, *watch: Any) -> list[Answer]:
         import torch
-        from transformers import GenerationConfig
+        from transformers import GenerationConfig, StoppingCriteriaList
 
         from pytest_distill.models import Answer
 
         tokenizer, model = self._tokenizer, self._model
-        texts: Iterable[str] = prompts
-        if tokenizer.chat_template:
-            texts = [
-                tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
-                for prompt in prompts
-            ]
-        inputs = tokenizer(list(texts), return_tensors="pt", padding=True, add_special_tokens=not tokenizer.chat_template)
+        inputs = self._tokens(prompts, return_tensors="pt", padding=True)
         inputs = {name: inputs[name].to(self._device) for name in ("input_ids", "attention_mask")}
         ends = model.generation_config.eos_token_id or tokenizer.eos_token_id
         # A configuration of our own: sampling defaults that a hub model ships must not reach a judged reply.
         greedy = GenerationConfig(max_new_tokens=max_tokens, do_sample=False, eos_token_id=ends, pad_token_id=tokenizer.pad_token_id)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            output = model.generate(**inputs, generation_config=greedy)
+            output = model.generate(**inputs, generation_config=greedy, stopping_criteria=StoppingCriteriaList(watch))
         end_ids = set(ends if isinstance(ends, list) else [ends])
         answers = []
         lengths = inputs["attention_mask"].sum(dim=1).tolist()

@@ -1,18 +1,37 @@
-"""The device: which one, how many threads, and one job at a time on it."""
+"""The device: which one, how many threads, one job at a time on it, and whether it is quiet enough to time on."""
 
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from pytest_distill.errors import ModelError
+
+# The median of short repeats: one long piece would meet every hiccup of a shared machine, a single short one only chance.
+REPEATS = 15
+HASHED_BYTES, HASHES = 1 << 18, 16
+MATRIX_SIZE, PRODUCTS = 2048, 8
+# The bits of NVML's clocks event reasons that mean a GPU in trouble; running at its power limit is how a busy GPU works.
+SLOWDOWNS = {
+    0x08: "hardware slowdown",
+    0x20: "thermal slowdown by the driver",
+    0x40: "thermal slowdown by the hardware",
+    0x80: "power brake",
+}
 
 
 def threads() -> int:
@@ -71,3 +90,81 @@ def settle_threads() -> None:
     import torch
 
     torch.set_num_threads(threads())
+
+
+def workload(device: str) -> Callable[[], float]:
+    """Return the reference workload: the same work at each call, which returns the median seconds (above 0) of its repeats.
+
+    It uses the device as a model does: all threads of a CPU, or a product of matrices on a GPU. Its time says nothing by itself;
+    where it changes between calls, something else changed the device's speed.
+    """
+    return _matrix_products() if device == "cuda" else _hashing
+
+
+def _hashing() -> float:
+    content, count = bytes(HASHED_BYTES), threads()
+
+    def hash_often(_: int) -> None:
+        for _ in range(HASHES):  # hashlib lets other threads run meanwhile
+            hashlib.sha256(content)
+
+    with ThreadPoolExecutor(count) as pool:
+        return _median_seconds(lambda: list(pool.map(hash_often, range(count))))
+
+
+def _matrix_products() -> Callable[[], float]:
+    import torch
+
+    matrix = torch.ones(MATRIX_SIZE, MATRIX_SIZE, device="cuda")
+
+    def multiply() -> None:
+        for _ in range(PRODUCTS):
+            torch.mm(matrix, matrix)
+        torch.cuda.synchronize()
+
+    def run() -> float:
+        torch.cuda.synchronize()
+        return _median_seconds(multiply)
+
+    return run
+
+
+def _median_seconds(work: Callable[[], Any]) -> float:
+    times = [time.perf_counter()]
+    for _ in range(REPEATS):
+        work()
+        times.append(time.perf_counter())
+    return median(after - before for before, after in pairwise(times))
+
+
+def disturbance(device: str) -> str | None:
+    """Return why a timing on `device` would be disturbed, or None where nothing is known: a GPU slowed down or used by others.
+
+    Asks nvidia-smi; a CPU is never disturbed by this account. A process counts as foreign where its number is known here and its
+    process group is not ours, which the workers of one run share.
+    """
+    if device != "cuda" or shutil.which("nvidia-smi") is None:
+        return None
+    import torch
+
+    gpu = f"GPU-{torch.cuda.get_device_properties('cuda').uuid}"
+    for pid in _ask_gpu(gpu, "--query-compute-apps=pid"):
+        with suppress(ValueError, OSError):
+            if os.getpgid(int(pid)) != os.getpgrp():
+                return f"another process (pid {pid}) uses the GPU"
+    # Older drivers know only the older name.
+    answer = _ask_gpu(gpu, "--query-gpu=clocks_event_reasons.active") or _ask_gpu(gpu, "--query-gpu=clocks_throttle_reasons.active")
+    with suppress(ValueError):
+        reasons = int(answer[0], 16) if answer else 0
+        found = [name for bit, name in SLOWDOWNS.items() if reasons & bit]
+        return f"the GPU runs below its speed: {', '.join(found)}" if found else None
+    return None
+
+
+def _ask_gpu(gpu: str, question: str) -> list[str]:
+    command = ["nvidia-smi", f"--id={gpu}", question, "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split() if done.returncode == 0 else []

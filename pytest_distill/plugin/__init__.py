@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_distill.plugin.flow import Pairing
     from pytest_distill.recording import Reply
 
-MARK = "distill(task, teacher, students): compare each student with the teacher on the task's held-out examples"
+MARK = "distill(task, teacher, students, serving): compare each student with the teacher on the task's held-out examples"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pytest_distill.report import visible
+
 EVERY = 5.0  # seconds between two lines where lines cannot be rewritten
 
 
@@ -48,6 +50,7 @@ class Progress:
     def _write(self, text: str, *, whole: bool) -> None:
         if self._config.get_verbosity() < -1:
             return
+        text = visible(text)  # names of models may hold control sequences
         capture: Any = self._config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             reporter = self._reporter

@@ -7,8 +7,8 @@ import shlex
 import sys
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,10 +18,10 @@ import pytest
 from pytest_distill import results
 from pytest_distill.curate import check_leak
 from pytest_distill.errors import DistillError
+from pytest_distill.plugin.declare import declared, mark_line
 from pytest_distill.plugin.flow import Pairing
 from pytest_distill.plugin.options import Settings
 from pytest_distill.plugin.progress import Progress
-from pytest_distill.student import Recipe
 from pytest_distill.task import Task, shown_path
 from pytest_distill.verdict import INCONCLUSIVE, NO_CLAIM, Judgement, Judging
 
@@ -45,7 +45,9 @@ class Run:
         # While one gate runs: its item, what it judged, and comparisons that no report has carried yet.
         self._item: pytest.Item | None = None
         self._judged: list[dict[str, Any]] = []
+        self._attached = 0
         self._fresh: list[dict[str, Any]] = []
+        self._sheets: set[str] = set()
         # In the controller: the ledger.
         self._collected: set[str] = set()
         self._deselected = 0
@@ -66,6 +68,12 @@ class Run:
             return path.as_posix()
 
     # Collection
+
+    def pytest_sessionstart(self) -> None:
+        """Take the last result away: a run that is killed must not leave the verdict of another one."""
+        if not self._worker and not self.config.option.collectonly:
+            with suppress(OSError):
+                (self.settings.out / "results.json").unlink(missing_ok=True)
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Leave every file alone that is no benchmark: it is not even imported."""
@@ -90,7 +98,7 @@ class Run:
                 f"{self.relative(path)}: {metafunc.definition.name} has another mark distill than the gates before it. One mark a file: move it to a file of its own."
             )
         if path not in self._pairings:
-            line = _mark_line(path)
+            line = mark_line(path)
             where = f"{self.relative(path)}:{line}"
             try:
                 self._pairings[path] = self._declared(mark, path, line)
@@ -102,39 +110,14 @@ class Run:
 
     def _declared(self, mark: pytest.Mark, path: Path, line: int) -> list[Pairing]:
         """Return the pairings that a mark declares, all of it checked."""
-        names = ("task", "teacher", "students")
-        given = dict(zip(names, mark.args, strict=False)) | dict(mark.kwargs)
-        for name in given:
-            if name not in names:
-                near = get_close_matches(name, names, n=1)
-                raise DistillError(
-                    f"mark distill knows no {name!r}. {f'Did you mean {near[0]!r}?' if near else 'It takes task, teacher, students.'}"
-                )
-        if len(mark.args) > len(names):
-            raise DistillError(f"mark distill takes a task, a teacher and students; seen {len(mark.args)} arguments.")
-        task, teacher, students = (given.get(name) for name in names)  # type: tuple[Any, Any, Any]
-        if not isinstance(task, Task):
-            raise DistillError(f"mark distill names no task; seen {task!r}. Write pytest.mark.distill(task, teacher=…, students=[…]).")
-        if not _is_model(teacher):
-            raise DistillError(f"mark distill names no teacher; seen {teacher!r}. Add teacher= with a model, for example a Checkpoint.")
-        if isinstance(students, (Recipe, str)) or _is_model(students):
-            raise DistillError(f"mark distill takes students as a list; seen {students!r}. Write students=[…].")
-        students = list(students or ())
-        if not students:
-            raise DistillError("mark distill names no students. Add students=[...] with a Recipe, for example from training/recipes.py.")
-        for student in students:
-            if not (isinstance(student, Recipe) or _is_model(student)):
-                raise DistillError(f"mark distill: a student is a Recipe or a model; seen {student!r}.")
-        called = [student.name for student in students]
-        twice = sorted({name for name in called if called.count(name) > 1})
-        if twice:
-            raise DistillError(f"mark distill: two students are called {twice[0]!r}. Give each Recipe or Checkpoint its own name=.")
+        found = declared(mark)
+        task = found.task
         other = self._tasks.setdefault(task.name, (task, path))
         if other[0] is not task and (other[0].digest, other[0].train, other[0].heldout) != (task.digest, task.train, task.heldout):
             raise DistillError(f"task {task.name!r} is another task in {self.relative(other[1])}. Give one of the two another name.")
         check_leak(task)  # reads and checks every row as well
         _ = task.heldout_digest
-        return [Pairing(task, teacher, student, path, line, self) for student in students]
+        return [Pairing(found, student, path, line, self) for student in found.students]
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count the gates that the command line left out: the verdict is about the others, and says so."""
@@ -186,7 +169,14 @@ class Run:
             entry |= {
                 name: getattr(judgement, name) for name in ("operator", "limit", "outcome", "shown", "alpha", "p", "p_refuted", "words")
             }
+            entry |= {name: judgement.numbers[name] for name in ("value", "bound", "n", "method")}
         self._judged.append(entry)
+
+    def writes_label_sheet_again(self, task: str) -> bool:
+        """Return whether this run may have written the label sheet of the task before; another xdist worker may always have."""
+        again = self._worker or task in self._sheets
+        self._sheets.add(task)
+        return again
 
     def add_comparison(self, entry: dict[str, Any]) -> None:
         """Take a finished comparison into the result; the next test report carries it to the controller."""
@@ -195,7 +185,7 @@ class Run:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Know which gate is running."""
-        self._item, self._judged = item, []
+        self._item, self._judged, self._attached = item, [], 0
         try:
             return (yield)
         finally:
@@ -224,16 +214,18 @@ class Run:
         self._fresh = []
         outcome = "passed"
         error = call.excinfo.value if call.excinfo else None
+        missed = next((entry for entry in self._judged if not entry["shown"] and entry["outcome"] != NO_CLAIM), None)
         if report.skipped:
             outcome = "skipped"
         elif error is not None:
-            judgement = getattr(error, "judgement", None)
             if call.when != "call" or not self._judged or not isinstance(error, (AssertionError, pytest.fail.Exception)):
                 outcome = "error"
             else:
-                outcome = INCONCLUSIVE if judgement is not None and judgement.outcome == INCONCLUSIVE else "failed"
-        if call.when == "call":
-            attached["judgements"] = self._judged
+                raised = getattr(error, "judgement", None)
+                decisive = raised.outcome if raised is not None else missed["outcome"] if missed is not None else ""
+                outcome = INCONCLUSIVE if decisive == INCONCLUSIVE else "failed"
+        if call.when != "setup":  # what setup judged is attached with the call; what a teardown judges comes with the teardown
+            attached["judgements"], self._attached = self._judged[self._attached :], len(self._judged)
         message = ""
         if report.skipped and isinstance(report.longrepr, tuple):
             message = str(report.longrepr[2]).removeprefix("Skipped: ")
@@ -241,6 +233,8 @@ class Run:
             message = str(error) or type(error).__name__
             if outcome == "error" and not isinstance(error, pytest.fail.Exception):
                 message = f"{type(error).__name__}: {message}"
+            elif outcome != "error" and missed is not None and missed["words"] not in message:
+                message += f"\n{missed['words']}"
         setattr(report, ATTACHED, json.dumps({**attached, "outcome": outcome, "message": message}))
         return report
 
@@ -296,6 +290,7 @@ class Run:
         comparisons = [self._comparisons[key] for key in sorted(self._comparisons)]
         for entry in comparisons:
             entry["judgements"] = [j for gate in gates for j in gate["judgements"] if j["comparison"] == entry["id"]]
+        results.confirm_refuted(gates)
         shown = [{name: gate[name] for name in ("id", "outcome", "message")} for gate in gates]
         verdict, cause = results.verdict(shown, len(self._collected), comparisons, self._trouble)
         if self._deselected:
@@ -314,6 +309,7 @@ class Run:
             "collected": len(self._collected),
             "reported": len(gates),
             "summary": results.summary(shown, comparisons),
+            "seeds": results.seeds(comparisons),
             "changes": [],
             "history": [],
             "comparisons": comparisons,
@@ -335,18 +331,6 @@ class Run:
 def _attached(report: Any) -> dict[str, Any]:
     found = json.loads(getattr(report, ATTACHED, "{}"))
     return found if isinstance(found, dict) else {}
-
-
-def _is_model(value: object) -> bool:
-    return all(hasattr(value, name) for name in ("name", "load", "answer", "time_one"))
-
-
-def _mark_line(path: Path) -> int:
-    """Return the line on which a benchmark file's mark begins, or 1."""
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        if "mark.distill" in line and not line.lstrip().startswith("#"):
-            return number
-    return 1
 
 
 def _scrubbed(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_distill.files import write_whole
 from pytest_distill.report import visible
+from pytest_distill.report.terminal import amount, confidence
 from pytest_distill.verdict import percent
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -30,7 +31,7 @@ def render(result: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "visible": visible}
+    environment.filters |= {"percent": percent, "visible": visible, "amount": amount, "confidence": confidence}
     # Free of quotes, angle brackets and ampersands (a test holds it to that), so that escaping leaves it, and its hash, as they are.
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     room = MOST_BYTES // max(len(result["comparisons"]), 1)

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from pytest_distill.errors import TrainingError
@@ -36,6 +36,8 @@ class Recipe:
         warmup: share of the steps with rising rate, 0 up to 1; afterwards the rate falls as a cosine.
         weight_decay: AdamW's decay, 0 or more.
         seed: of initialisation, row order and dropout.
+        seeds: how many students are trained, with `seed` and the numbers after it, 1 to 20. Any of them may be shipped, so each is
+            judged more strictly: at alpha / seeds.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -57,6 +59,7 @@ class Recipe:
     warmup: float = 0.05
     weight_decay: float = 0.0
     seed: int = 0
+    seeds: int = 1
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -81,20 +84,27 @@ class Recipe:
             "warmup": (_number(self.warmup) and 0 <= self.warmup < 1, "from 0 to below 1"),
             "weight_decay": (_number(self.weight_decay) and self.weight_decay >= 0, "0 or more"),
             "seed": (_whole(self.seed, 0), "a whole number of 0 or more"),
+            "seeds": (_whole(self.seeds, 1) and self.seeds <= 20, "a whole number from 1 to 20"),
             "device": (self.device in DEVICES, "one of " + ", ".join(DEVICES)),
         }
         for name, (fine, allowed) in rules.items():
             if not fine:
                 raise TrainingError(f"recipe {self.name!r}: {name} must be {allowed}; seen {getattr(self, name)!r}.")
 
+    def members(self) -> list[Recipe]:
+        """Return the recipe of each declared seed, named ``<name>-seed0`` and so on; the recipe itself where only one is declared."""
+        if self.seeds == 1:
+            return [self]
+        return [replace(self, name=f"{self.name}-seed{k}", seed=self.seed + k, seeds=1) for k in range(self.seeds)]
+
     def decided(self) -> dict[str, Any]:
-        """Return what decides the trained weights, as plain JSON values: all fields but the name and the device, and the base's digest.
+        """Return what decides the trained weights, as plain JSON values: all fields but name, device and the number of seeds, and the base's digest.
 
         Raises:
             ModelError: the base is missing or not pinned.
         """
         values = asdict(self)
-        del values["name"], values["device"], values["base"]
+        del values["name"], values["device"], values["base"], values["seeds"]
         return {**values, "base_digest": base_digest(str(self.base), self.revision)}
 
     def to_json(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ MODES = {"plain": (), "n0": ("-n", "0"), "n2": ("-n", "2"), "no-xdist": ("-p", "
 @pytest.fixture(autouse=True)
 def _importable(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    pytester.makeini("[pytest]\nfilterwarnings = error\ndistill_ladder = off\n")
 
 
 @pytest.fixture(params=MODES.values(), ids=MODES.keys())

@@ -1,4 +1,4 @@
-"""The readers of a result: what the page and the terminal say, and that no text from outside can do harm in the page."""
+"""The page: what it says of a result, and that no text from outside can do harm in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from typing import Any
 import pytest
 
 from pytest_distill import results
-from pytest_distill.report import page, terminal
+from pytest_distill.answers import Labels
+from pytest_distill.compare import Comparison, ladder, ladder_note
+from pytest_distill.evaluate import Series, Timing, evaluate
+from pytest_distill.recording import Reply
+from pytest_distill.report import page
+from pytest_distill.task import Task
+from pytest_distill.verdict import Judging
+from tests.fakes import RuleModel
 
 FILE = "benchmarks/bench_retrieval_routing.py"
 ACCURACY, SPEED = f"{FILE}::test_keeps_the_teachers_accuracy[tiny]", f"{FILE}::test_is_at_least_twice_as_fast[tiny]"
@@ -37,10 +44,11 @@ def a_judgement(gate: str, line: int, measure: str, operator: str | None, limit:
         "limit": limit,
         "outcome": outcome,
         "shown": outcome == "shown",
-        "alpha": 0.05,
+        "alpha": None if operator is None else 0.05,
         "p": p,
         "p_refuted": p_refuted,
         "words": words,
+        **({} if operator is None else {"value": 0.0125, "bound": 0.0297, "n": 400, "method": "exact-tango"}),
     }
 
 
@@ -58,6 +66,19 @@ def an_error(number: int, kind: str = "introduced", **other: Any) -> dict[str, A
     return row | other
 
 
+def a_measure(value: float | None, bound: float | None, side: str, method: str, n: int = 400, **other: Any) -> dict[str, Any]:
+    """A measure as results.json holds it."""
+    return {"value": value, "bound": bound, "side": side, "confidence": 0.95, "n": n, "method": method, "why": None} | other
+
+
+def a_rung(rung: str, accuracy: float | None, *behind: tuple[float, float] | None, **other: Any) -> dict[str, Any]:
+    """A rung of the ladder as results.json holds it, with how far it is behind the student and the teacher."""
+    row = {"rung": rung, "accuracy": accuracy, "why": None, "as_good": False}
+    for side, drop in zip(("student", "teacher"), behind, strict=False):
+        row[f"behind_{side}"] = drop and {"value": drop[0], "bound": drop[1]}
+    return row | other
+
+
 def a_model(name: str, digest: str, accuracy: float, p50: float) -> dict[str, Any]:
     """A model of a comparison as results.json holds it."""
     return {
@@ -66,11 +87,16 @@ def a_model(name: str, digest: str, accuracy: float, p50: float) -> dict[str, An
         "digest": f"sha256:{digest * 64}",
         "parameters": 12_345_678,
         "accuracy": accuracy,
+        "why": None,
         "macro_f1": 0.9512,
-        "latency_ms": {"n": 60, "p50": p50, "p95": p50 * 1.25},
+        "latency_ms": {"n": 60, "p50": p50, "p90": p50 * 1.2, "p95": p50 * 1.25, "p99": None},
+        "first_token_ms": {"n": 60, "p50": p50 / 2, "p90": p50 * 0.6, "p95": p50 * 0.7, "p99": None},
+        "per_token_ms": p50 / 8,
+        "tokens_per_second": 129.04,
+        "tokens_out_p50": 2.5,
         "tokens_in": 12000,
         "tokens_out": 800,
-        "cost_usd": None,
+        "cost_usd": 0.05,
         "origin": f"answered {AT}",
     }
 
@@ -100,19 +126,13 @@ def a_comparison() -> dict[str, Any]:
         "rejected": {"wrong": 21, "unparsable": 2},
         "counts": {"both_right": 371, "introduced": 9, "corrected": 4, "inherited": 16},
         "measures": {
-            "accuracy_drop": {"value": 0.0125, "bound": 0.0297, "side": "upper", "confidence": 0.95, "n": 400, "method": "exact-tango"},
-            "speed_gain": {
-                "value": 6.1,
-                "bound": 5.72,
-                "side": "lower",
-                "confidence": 0.95,
-                "n": 60,
-                "method": "sign-test",
-                "timed": "stored",
-                "at": AT,
-                "why": None,
-            },
-            "quality_retained": {"value": 0.9868, "bound": None, "side": "lower", "confidence": 0.95, "n": 400, "method": "gaffke"},
+            "accuracy_drop": a_measure(0.0125, 0.0297, "upper", "exact-tango"),
+            "speed_gain": a_measure(6.1, 5.72, "lower", "sign-test", 60, timed="stored", at=AT),
+            "quality_retained": a_measure(0.9868, 0.968, "lower", "gaffke"),
+            "introduced_rate": a_measure(0.0225, 0.0389, "upper", "clopper-pearson"),
+            "valid_rate": a_measure(1.0, 0.9925, "lower", "clopper-pearson"),
+            "cost_gain": a_measure(3.2, None, "lower", "arithmetic"),
+            "break_even": a_measure(321147.4, None, "upper", "arithmetic"),
         },
         "models": {"teacher": a_model("reference", "a", 0.9675, 31.04), "student": a_model("tiny", "b", 0.955, 5.1)},
         "classes": {label: dict(share) for label in labels[:-1]},
@@ -120,7 +140,25 @@ def a_comparison() -> dict[str, Any]:
         "slices": {"hard-negative": {"n": 60, "teacher": 0.9, "student": 0.866}},
         "band": "viable",
         "band_note": "",
-        "timing": {"teacher": [0.031] * 60, "student": [0.0051] * 60, "timed": "stored", "at": AT, "machine": "AMD EPYC, 2 cores"},
+        "timing": {
+            "teacher": {"seconds": [0.031] * 60, "first_token": [0.0155] * 60, "tokens_out": [4] * 60},
+            "student": {"seconds": [0.0051] * 60, "first_token": [0.00255] * 60, "tokens_out": [4] * 60},
+            "timed": "stored",
+            "at": AT,
+            "machine": "AMD EPYC, 2 cores",
+            "reference": [0.0121, 0.0123, 0.012],
+            "noise": "",
+        },
+        "seeds": None,
+        "ladder": [
+            a_rung("majority", 0.251, (0.704, 0.741), (0.7165, 0.753)),
+            a_rung("linear", 0.954, (0.001, 0.0184), (0.0135, 0.0321), as_good=True),
+            a_rung("base", None, why="base needs a GPU. Run it there.\nOr not."),
+            a_rung("base, 4 examples", 0.003, (0.952, 0.969), (0.9645, 0.979)),
+            a_rung("student", 0.955, None, (0.0125, 0.0297)),
+            a_rung("teacher", 0.9675, (-0.0125, 0.0051), None),
+        ],
+        "ladder_note": "linear is shown to be at most 2% worse than the student (0.1% behind, 95% bound 1.8%): it may be all that this task needs",
         "notes": ["2 rows were longer than max_length=256 tokens and were left out"],
         "judgements": [
             a_judgement(
@@ -165,6 +203,7 @@ def a_result(**other: Any) -> dict[str, Any]:
             "smallest_speed_gain": 6.1,
             "cost_usd": None,
         },
+        "seeds": [],
         "changes": [],
         "history": [],
         "comparisons": [a_comparison()],
@@ -191,6 +230,49 @@ def an_undecided_result() -> dict[str, Any]:
     """A result whose band is inconclusive with a note."""
     result = a_result()
     result["comparisons"][0] |= {"band": "inconclusive", "band_note": "worse than 5% shown"}
+    return result
+
+
+def a_result_without_references() -> dict[str, Any]:
+    """A result in which 91 of 400 references are missing and 31 examples wait for a label: what needs references is not there."""
+    why = "91 of 400 held-out examples have no reference. Add them to the held-out file"
+    result = a_result()
+    entry = result["comparisons"][0]
+    entry["counts"] |= {"both_right": 280, "agreed": 60, "unlabelled": 31}
+    entry["measures"]["accuracy_drop"] |= {"value": 0.09, "bound": 0.118}
+    entry["measures"]["quality_retained"] |= {"value": None, "bound": None, "why": why}
+    for model in entry["models"].values():
+        model |= {"accuracy": None, "macro_f1": None, "why": why}
+    entry |= {"classes": {}, "ladder": [], "ladder_note": "", "slices": {"hard-negative": {"n": 60, "teacher": None, "student": None}}}
+    entry["confusion"] |= {"teacher": [], "student": []}
+    entry["errors"] += [an_error(number, "unlabelled", expected="") for number in range(30, 61)]
+    return result
+
+
+def a_noisy_result() -> dict[str, Any]:
+    """A result whose times show nothing, of models that cannot say when the first token came, and without prices."""
+    why = "the reference workload took up to 2.4 times as long: another process keeps the device busy"
+    result = a_result()
+    entry = result["comparisons"][0]
+    entry["measures"]["speed_gain"] |= {"value": None, "bound": None, "why": why, "timed": "live"}
+    entry["timing"] |= {"noise": why, "timed": "live"}
+    for model in entry["models"].values():
+        model |= {"first_token_ms": None, "per_token_ms": None, "cost_usd": None}
+    for key in ("cost_gain", "break_even"):
+        del entry["measures"][key]
+    return result
+
+
+def a_result_of_seeds() -> dict[str, Any]:
+    """A result of one of three declared seeds: what a comparison and the run say of all three."""
+    result = a_result()
+    entry = result["comparisons"][0]
+    entry["seeds"] = {"recipe": "tiny", "declared": 3}
+    for measure in entry["measures"].values():
+        measure["confidence"] = 1 - 0.05 / 3
+    family = {"file": FILE, "recipe": "tiny", "declared": 3, "students": ["tiny-0", "tiny-1", "tiny-2"], "drops": [0.018, 0.0293, 0.045]}
+    spread = {"mean": 0.03077, "lowest": 0.018, "highest": 0.045, "spread": 0.0136, "next_seed_bound": 0.0894}
+    result["seeds"] = [family | spread]
     return result
 
 
@@ -265,6 +347,27 @@ def parse(text: str) -> Page:
     return found
 
 
+def a_real_entry(tmp_path: Path) -> dict[str, Any]:
+    """The comparison of two evaluations as results.json holds it, with a ladder and a share of the facts that the run adds."""
+    rows = [{"id": f"h{k}", "text": f"text {k}", "expected_label": "a", "tags": ["even"] if k % 2 == 0 else []} for k in range(4)]
+    rows_path = tmp_path / "heldout.jsonl"
+    rows_path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    task = Task("t", "say {{ text }}", Labels("a", "b"), rows_path, rows_path, 4)
+    evaluations = []
+    for name, right in (("reference", 3), ("tiny", 2), ("majority", 1)):
+        replies = [Reply(f"k{k}", f"h{k}", name, "a" if k < right else "b", "answered", 10, 2, AT) for k in range(4)]
+        evaluations.append(evaluate(name, task, task.heldout_examples, replies))
+    teacher, student, majority = evaluations
+    timing = Timing(
+        Series((0.06,) * 30, (0.03,) * 30, (2,) * 30), Series((0.02,) * 30, (0.01,) * 30, (2,) * 30), "live", AT, "here", (0.01,)
+    )
+    price = (1.0, 0.5, 2.0)
+    compared = Comparison(task, task.heldout_examples, teacher, student, timing, Judging(), prices=(price, price))
+    rungs = ladder(compared, [("majority", majority)])
+    facts = {"seeds": None, "ladder": rungs, "ladder_note": ladder_note(rungs)}
+    return results.comparison_entry(compared, facts, {"teacher": RuleModel("reference"), "student": RuleModel("tiny")})
+
+
 def render(result: dict[str, Any]) -> Page:
     """Render and read a result's page."""
     return parse(page.render(result))
@@ -283,25 +386,64 @@ def test_the_verdict_and_its_cause_come_first():
     assert "2026-11-22T10:00:00Z, 93.1 s, 2 of 2 gates reported" in seen.of("p")[1]
 
 
-def test_measures_stand_with_bound_and_method():
-    """Each measure has its estimate, its bound with the side it holds on, its method, and when it was timed."""
+def test_the_sample_is_made_as_results_makes_it(tmp_path):
+    """The result of these tests has the keys that a comparison of two evaluations has in results.json."""
+
+    def keys(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: keys(item) for key, item in value.items()}
+        return keys(value[0]) if isinstance(value, list) and value else None
+
+    real, sample = a_real_entry(tmp_path), a_comparison()
+    for by_data in ("classes", "slices"):
+        real[by_data], sample[by_data] = (list(entry[by_data].values()) for entry in (real, sample))
+    assert keys(real) == {key: item for key, item in keys(sample).items() if key in real}
+    of_the_run = {"id", "file", "line", "inputs_digest", "fingerprint", "attempt", "trained_seconds", "from_store", "adapter", "recipe"}
+    assert set(sample) - set(real) == of_the_run | {"train_examples", "rejected", "notes", "judgements"}
+    rungs = [set(row) for row in real["ladder"]]
+    assert [set(row) for row in sample["ladder"]] == [rungs[0], rungs[0], {"rung", "accuracy", "why", "as_good"}, *rungs[:1] * 3]
+    (family,) = results.seeds([{**real, **result_of_seeds} for result_of_seeds in a_result_of_seeds()["comparisons"]])
+    assert set(family) == set(a_result_of_seeds()["seeds"][0])
+
+
+def test_measures_stand_with_bound_confidence_and_method():
+    """Each measure has its estimate, its bound with the side it holds on and its confidence, its n, its method, and when it was timed."""
     seen = render(a_result())
-    assert seen.row("accuracy drop") == ["accuracy drop", "1.2%", "at most 3.0%", "exact-tango"]
-    assert seen.row("speed gain") == ["speed gain", "6.10 times", "at least 5.72 times", f"sign-test, 60 pairs timed {AT}"]
-    assert seen.row("quality retained") == ["quality retained", "98.7%", "none", "gaffke"]
+    assert seen.row("accuracy drop") == ["accuracy drop", "1.2%", "at most 3.0% with 95% confidence", "400", "exact-tango"]
+    timed = ["speed gain", "6.10 times", "at least 5.72 times with 95% confidence", "60", f"sign-test, pairs timed {AT}"]
+    assert seen.row("speed gain") == timed
+    assert seen.row("valid rate") == ["valid rate", "100.0%", "at least 99.2% with 95% confidence", "400", "clopper-pearson"]
+    assert seen.row("cost gain") == ["cost gain", "3.20 times", "none", "400", "arithmetic, no statistical claim"]
+    assert seen.row("break even")[1:3] == ["321,147 requests a month", "none"]
     assert "Measures on 400 held-out examples: 9 lost, 4 gained, 16 wrong for both" in seen.of("caption")
-    assert render(a_failure()).row("speed gain") == ["speed gain", "6.10 times", "none", "sign-test, 60 pairs timed in this run"]
+    assert render(a_failure()).row("speed gain") == ["speed gain", "6.10 times", "none", "60", "sign-test, pairs timed in this run"]
+    recorded = a_result()
+    recorded["comparisons"][0]["measures"]["speed_gain"]["timed"] = "recorded"
+    assert render(recorded).row("speed gain")[4] == f"sign-test, pairs with the recorded teacher, {AT}"
+
+
+def test_a_measure_that_could_not_be_had_stands_with_its_reason():
+    """Times of an unsteady machine are called so beside the gain and under the models' table."""
+    why = "the reference workload took up to 2.4 times as long: another process keeps the device busy"
+    seen = render(a_noisy_result())
+    words = f"sign-test, pairs timed in this run; not measured: {why}"
+    assert seen.row("speed gain") == ["speed gain", "not measured", "none", "60", words]
+    assert f"These times show nothing: {why}." in seen.of("p")
+    assert not any(text.startswith("These times show nothing") for text in render(a_result()).of("p"))
 
 
 def test_judgements_stand_with_limit_outcome_p_and_words():
-    """Each judgement has its limit, its outcome, its p value and its words; a plain estimate has neither limit nor p."""
+    """Each judgement has its limit, outcome, p value, n, method and words; a plain estimate has neither limit nor p."""
     seen = render(a_result())
     words = "accuracy drop 1.2% (95% bound 3.0%) is shown to be at most 5%"
-    assert seen.row("accuracy_drop <= 0.05") == ["accuracy_drop <= 0.05", "shown", "0.0011", words]
+    assert seen.row("accuracy_drop <= 0.05") == ["accuracy_drop <= 0.05", "shown", "0.0011", "400", "exact-tango", words]
     seen = render(a_failure())
     assert seen.row("accuracy_drop <= 0.05")[1:3] == ["refuted", "0.9998"]
-    assert seen.row("speed_gain") == ["speed_gain", "no claim", "", "speed gain was read as a plain estimate: no claim"]
+    assert seen.row("speed_gain") == ["speed_gain", "no claim", "", "", "", "speed gain was read as a plain estimate: no claim"]
     assert "retrieval_routing: tiny against reference (not ready)" in seen.of("h2")
+    certain = a_result()
+    certain["comparisons"][0]["judgements"][0]["p"] = 4e-27
+    assert render(certain).row("accuracy_drop <= 0.05")[2] == "< 0.0001"
 
 
 def test_the_note_of_a_band_stands_beside_it():
@@ -311,17 +453,92 @@ def test_the_note_of_a_band_stands_beside_it():
     assert seen.attribute("span", "class")[0] == "inconclusive"
 
 
-def test_both_models_classes_slices_and_confusion_stand_side_by_side():
-    """Accuracy, F1, size and latency of both models, recall by class, accuracy by slice, and what was taken for what."""
+def test_both_models_stand_side_by_side():
+    """Accuracy, F1, size, times, tokens and cost of both models; a percentile of too few times is said to be one."""
     seen = render(a_result())
-    assert seen.row("teacher reference") == ["teacher reference", "12,345,678", "96.8%", "95.1%", "31.0 ms", "38.8 ms"]
-    assert seen.row("student tiny") == ["student tiny", "12,345,678", "95.5%", "95.1%", "5.1 ms", "6.4 ms"]
+    assert ["", "teacher reference", "student tiny"] in seen.rows
+    for row in (
+        ["parameters", "12,345,678", "12,345,678"],
+        ["accuracy", "96.8%", "95.5%"],
+        ["macro F1", "95.1%", "95.1%"],
+        ["latency p50", "31.0 ms", "5.1 ms"],
+        ["latency p90", "37.2 ms", "6.1 ms"],
+        ["latency p95", "38.8 ms", "6.4 ms"],
+        ["latency p99", "n too small", "n too small"],
+        ["first token p50", "15.5 ms", "2.5 ms"],
+        ["first token p95", "21.7 ms", "3.6 ms"],
+        ["each further token", "3.88 ms", "0.64 ms"],
+        ["tokens per second", "129.0", "129.0"],
+        ["tokens out, median", "2.5", "2.5"],
+        ["cost of all prompts", "$0.0500", "$0.0500"],
+        ["tokens in, all prompts", "12,000", "12,000"],
+        ["tokens out, all prompts", "800", "800"],
+    ):
+        assert seen.row(row[0]) == row
+    assert "The two models, timed with one prompt at a time (n = 60)" in seen.of("caption")
+    bare = {row[0] for row in render(a_noisy_result()).rows}
+    assert bare & {"first token p50", "each further token", "cost of all prompts"} == set()
+    unknown = a_result()
+    unknown["comparisons"][0]["models"]["teacher"] |= {"parameters": None, "first_token_ms": None, "cost_usd": None}
+    seen = render(unknown)
+    assert [seen.row(name)[1] for name in ("parameters", "first token p95", "cost of all prompts")] == ["unknown"] * 3
+    assert seen.row("first token p95")[2] == "3.6 ms"
+
+
+def test_classes_slices_and_confusion_stand_side_by_side():
+    """Recall by class, accuracy by slice, and what was taken for what."""
+    seen = render(a_result())
     assert seen.row("hard-negative") == ["hard-negative", "60", "90.0%", "86.6%"]
     codes = [row for row in seen.rows if row[0] == "code"]
     assert codes == [["code", "100", "96.0%", "93.0%", "95.1%", "94.2%"], *[["code", "100", "0", "0", "0", "0"]] * 2]
-    unknown = a_result()
-    unknown["comparisons"][0]["models"]["teacher"]["parameters"] = None
-    assert render(unknown).row("teacher reference")[1] == "unknown"
+
+
+def test_the_ladder_stands_below_its_note():
+    """Each rung has its accuracy, how far it is behind student and teacher, and whether it is as good or why it could not be had."""
+    seen = render(a_result())
+    note = a_comparison()["ladder_note"]
+    assert f"{note}." in seen.of("p")
+    assert seen.row("majority") == ["majority", "25.1%", "70.4%, at most 74.1%", "71.7%, at most 75.3%", ""]
+    assert seen.row("linear")[1:] == ["95.4%", "0.1%, at most 1.8%", "1.4%, at most 3.2%", "as good as the student"]
+    assert seen.row("base") == ["base", "not had", "", "", "base needs a GPU. Run it there. Or not."]
+    assert seen.row("student") == ["student", "95.5%", "", "1.2%, at most 3.0%", ""]
+    assert seen.row("teacher") == ["teacher", "96.8%", "-1.2%, at most 0.5%", "", ""]
+    assert "Ladder" not in render(a_result_without_references()).of("h3")
+
+
+def test_declared_seeds_stand_behind_the_comparisons():
+    """The spread over declared seeds is a table of its own, bounds have their own confidence, and a student is one of them."""
+    seen = render(a_result_of_seeds())
+    each = "tiny-0 1.8%, tiny-1 2.9%, tiny-2 4.5%"
+    assert seen.row(f"tiny{FILE}") == [f"tiny{FILE}", "3", "3", "3.1%", "1.8%", "4.5%", "1.4 points", "at most about 8.9%", each]
+    assert seen.row("accuracy drop")[2] == "at most 3.0% with 98.33% confidence"
+    terms = dict(zip(seen.of("dt"), seen.of("dd"), strict=True))
+    assert terms["training"].endswith("one of 3 declared seeds of tiny; attempt 3 at these held-out rows")
+    assert seen.of("h2")[-2:] == ["Seeds", "Run"]
+    assert "Seeds" not in render(a_result()).of("h2")
+    single = a_result_of_seeds()
+    single["seeds"][0] |= {"students": ["tiny-0"], "drops": [0.018], "spread": None, "next_seed_bound": None}
+    assert render(single).row(f"tiny{FILE}")[6:] == ["n too small", "n too small", "tiny-0 1.8%"]
+
+
+def test_what_needs_references_is_said_to_have_none():
+    """Without references there is no accuracy, class or confusion, the reason is given, and rows that wait for a label blame no model."""
+    seen = render(a_result_without_references())
+    why = "91 of 400 held-out examples have no reference. Add them to the held-out file"
+    assert seen.row("accuracy") == ["accuracy", "no reference", "no reference"]
+    assert seen.row("macro F1")[1:] == ["no reference"] * 2
+    assert f"No accuracy and no F1: {why}." in seen.of("p")
+    assert seen.row("quality retained") == ["quality retained", "not measured", "none", "400", f"gaffke; not measured: {why}"]
+    assert seen.row("hard-negative") == ["hard-negative", "60", "no reference", "no reference"]
+    assert seen.of("h3")[:2] == ["Classes and slices", "Errors"]
+    captions = seen.of("caption")
+    counted = "9 lost, 4 gained, 16 wrong for both, 31 unlabelled and counted as lost, 60 alike without a reference"
+    assert f"Measures on 400 held-out examples: {counted}" in captions
+    assert "60 of 400 examples that a model got wrong or that wait for a label: introduced (only the student wrong) first" in captions
+    row = next(row for row in seen.rows if row[0].startswith("heldout-00030"))
+    assert row[2:] == ["no label", "code", "docs"]
+    inherited, introduced, corrected = 2 * 16, 9, 4
+    assert seen.attribute("code", "class").count("fail") == inherited + introduced + corrected
 
 
 def test_error_rows_stand_with_expected_and_both_replies():
@@ -349,6 +566,7 @@ def test_the_page_says_where_the_result_comes_from():
         ("training", "477 examples, 41.2 s; rejected 21 wrong, 2 unparsable; attempt 3 at these held-out rows"),
         ("teacher", f"sha256:{'a' * 64}, answered {AT}"),
         ("timed on", f"AMD EPYC, 2 cores, {AT}"),
+        ("reference workload", "12.0 to 12.3 ms in 3 runs between the timings"),
         ("note", "2 rows were longer than max_length=256 tokens and were left out"),
         ("command", "pytest --distill -k tiny"),
         ("commit", "0123456789abcdef0123456789abcdef01234567, with uncommitted changes"),
@@ -462,6 +680,17 @@ FIELDS = [
     "comparisons/0/notes/0",
     "comparisons/0/judgements/0/words",
     "comparisons/0/measures/speed_gain/at",
+    "comparisons/0/measures/quality_retained/why",
+    "comparisons/0/judgements/0/measure",
+    "comparisons/0/ladder/0/rung",
+    "comparisons/0/ladder/2/why",
+    "comparisons/0/ladder_note",
+    "comparisons/0/seeds/recipe",
+    "comparisons/0/timing/noise",
+    "comparisons/0/models/teacher/why",
+    "seeds/0/file",
+    "seeds/0/recipe",
+    "seeds/0/students/0",
     "comparisons/0/models/teacher/name",
     "comparisons/0/models/teacher/digest",
     "comparisons/0/models/teacher/origin",
@@ -497,9 +726,11 @@ def put(result: dict[str, Any], path: str, text: str) -> dict[str, Any]:
 
 def plain() -> dict[str, Any]:
     """A result in which every optional text is there, so that only the text itself can change the page's elements."""
-    result = a_result()
+    result = a_result_of_seeds()
     for gate in result["gates"]:
         gate["message"] = "a message"
+    entry = result["comparisons"][0]
+    entry["timing"]["noise"] = entry["models"]["teacher"]["why"] = entry["measures"]["quality_retained"]["why"] = "a reason"
     return result
 
 
@@ -621,57 +852,3 @@ def test_a_browser_applies_the_style_and_reports_no_violation(tmp_path):
     done = browse(tmp_path, a_result(), f"--screenshot={tmp_path / 'page.png'}", "--window-size=800,600")
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line or "Content Security Policy" in line] == []
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
-
-
-# The terminal
-
-
-def test_a_pass_in_the_terminal():
-    """A pass has its comparison's accuracy, latency, judgements, student and notes, and the verdict last."""
-    assert terminal.lines(a_result()) == [
-        "retrieval_routing: student tiny against teacher reference: viable",
-        "  accuracy   teacher 96.8%   student 95.5%   drop 1.2% (95% bound 3.0%)   9 lost, 4 gained of 400",
-        f"  latency    teacher 31.0 ms   student 5.1 ms   gain 6.10 times (95% bound 5.72), timed {AT}",
-        "  shown      accuracy drop 1.2% (95% bound 3.0%) is shown to be at most 5%",
-        "  shown      speed gain 6.10 times (95% bound 5.72 times) is shown to be at least 2 times",
-        "  student    trained in 41 s, attempt 3 at these held-out rows, adapter .distill/store/tiny-22/adapter",
-        "  note       2 rows were longer than max_length=256 tokens and were left out",
-        "",
-        "verdict: PASS: all 2 gates passed",
-    ]
-
-
-def test_a_failure_in_the_terminal():
-    """A failure shows the first line of each judgement, a bound that could not be had as none, and a student that was loaded."""
-    assert terminal.lines(a_failure()) == [
-        "retrieval_routing: student tiny against teacher reference: not ready",
-        "  accuracy   teacher 96.8%   student 95.5%   drop 1.2% (95% bound 3.0%)   9 lost, 4 gained of 400",
-        "  latency    teacher 31.0 ms   student 5.1 ms   gain 6.10 times (95% bound none)",
-        "  refuted    accuracy drop is shown not to be at most 5%: refuted",
-        "  no claim   speed gain was read as a plain estimate: no claim",
-        "  student    loaded, attempt 3 at these held-out rows",
-        "",
-        "verdict: FAIL: 1 of 2 gates failed: accuracy drop is shown not to be at most 5%: refuted",
-    ]
-
-
-def test_the_note_of_a_band_in_the_terminal():
-    """What an inconclusive band still knows follows it on the comparison's first line."""
-    expected = "retrieval_routing: student tiny against teacher reference: inconclusive, worse than 5% shown"
-    assert terminal.lines(an_undecided_result())[0] == expected
-
-
-def test_an_error_without_comparisons_in_the_terminal():
-    """A run that compared nothing closes with the one line of its verdict."""
-    assert terminal.lines(a_broken_run()) == [
-        "verdict: ERROR: collection failed: benchmarks/bench_routing.py:9: mark distill names no students."
-    ]
-
-
-def test_point_evidence_and_the_store_are_named_in_the_terminal():
-    """Plain estimates are labelled before the verdict, and a student from the store is said to come from there."""
-    result = a_result(evidence="point")
-    result["comparisons"][0]["from_store"] = True
-    lines = terminal.lines(result)
-    assert lines[-2] == "evidence: point. Plain estimates, not a statistical claim."
-    assert any(line.startswith("  student    from the store, attempt 3") for line in lines)

@@ -1,0 +1,6 @@
+"""Two evaluations on the same examples: a Comparison of measures, error kinds, classes and slices; and the ladder of cheaper ways."""
+
+from pytest_distill.compare.comparison import Comparison as Comparison
+from pytest_distill.compare.comparison import latency as latency
+from pytest_distill.compare.ladder import ladder as ladder
+from pytest_distill.compare.ladder import ladder_note as ladder_note

@@ -1,0 +1,107 @@
+"""What a benchmark file declares: its mark distill, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_distill.errors import DistillError
+from pytest_distill.measures import Serving
+from pytest_distill.models import Model
+from pytest_distill.models.checkpoint import checked_price
+from pytest_distill.student import Recipe
+from pytest_distill.task import Task
+
+NAMES = ("task", "teacher", "students", "serving")
+
+
+@dataclass(frozen=True)
+class Student:
+    """One student of a mark.
+
+    Attributes:
+        source: the recipe that makes it, or the model.
+        recipe: the recipe as declared, with all its seeds; None for a model.
+    """
+
+    source: Recipe | Model
+    recipe: Recipe | None
+
+    @property
+    def seeds(self) -> int:
+        """How many students its recipe declares: any of them may be shipped."""
+        return self.recipe.seeds if self.recipe else 1
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A mark: the task, its teacher, the students in order, each seed by itself, and what running a student takes."""
+
+    task: Task
+    teacher: Model
+    students: Sequence[Student]
+    serving: Serving | None
+
+
+def declared(mark: pytest.Mark) -> Declaration:
+    """Return what a mark declares.
+
+    Raises:
+        DistillError: it is not understood; the text says what it takes.
+    """
+    given = dict(zip(NAMES, mark.args, strict=False)) | dict(mark.kwargs)
+    for name in given:
+        if name not in NAMES:
+            near = get_close_matches(name, NAMES, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(NAMES)}."
+            raise DistillError(f"mark distill knows no {name!r}. {hint}")
+    if len(mark.args) > len(NAMES):
+        raise DistillError(f"mark distill takes a task, a teacher and students; seen {len(mark.args)} arguments.")
+    task, teacher, students, serving = (given.get(name) for name in NAMES)  # type: tuple[Any, Any, Any, Any]
+    if not isinstance(task, Task):
+        raise DistillError(f"mark distill names no task; seen {task!r}. Write pytest.mark.distill(task, teacher=…, students=[…]).")
+    if not is_model(teacher):
+        raise DistillError(f"mark distill names no teacher; seen {teacher!r}. Add teacher= with a model, for example a Checkpoint.")
+    checked_price(getattr(teacher, "price", None))
+    if serving is not None and not isinstance(serving, Serving):
+        raise DistillError(f"mark distill: serving is a Serving(usd_per_hour=…, requests_per_month=…); seen {serving!r}.")
+    return Declaration(task, teacher, _students(students), serving)
+
+
+def _students(students: Any) -> list[Student]:
+    if isinstance(students, (Recipe, str)) or is_model(students):
+        raise DistillError(f"mark distill takes students as a list; seen {students!r}. Write students=[…].")
+    found: list[Student] = []
+    for student in students or ():
+        if isinstance(student, Recipe):
+            found += [Student(member, student) for member in student.members()]
+        elif is_model(student):
+            checked_price(getattr(student, "price", None))
+            found.append(Student(student, None))
+        else:
+            raise DistillError(f"mark distill: a student is a Recipe or a model; seen {student!r}.")
+    if not found:
+        raise DistillError("mark distill names no students. Add students=[...] with a Recipe, for example from training/recipes.py.")
+    called = [student.source.name for student in found]
+    twice = sorted({name for name in called if called.count(name) > 1})
+    if twice:
+        raise DistillError(f"mark distill: two students are called {twice[0]!r}. Give each Recipe or Checkpoint its own name=.")
+    return found
+
+
+def is_model(value: object) -> bool:
+    """Return whether `value` can be asked and timed."""
+    return all(hasattr(value, name) for name in ("name", "load", "answer", "time_one"))
+
+
+def mark_line(path: Path) -> int:
+    """Return the line on which a benchmark file's mark begins, or 1."""
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        if "mark.distill" in line and not line.lstrip().startswith("#"):
+            return number
+    return 1

@@ -1,0 +1,140 @@
+"""The sheet on which a person labels held-out rows, blind to what either model said: a JSONL file and a page to fill it in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_distill.errors import DistillError
+from pytest_distill.files import canonical_json, write_whole
+from pytest_distill.report import MOST_TEXT, visible
+from pytest_distill.task import read_rows, shown_path
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the sheet: `prompt` is None where a person wrote the row without it, `line` is None where the row is to be written anew."""
+
+    id: str
+    prompt: str | None
+    label: str | None
+    line: bytes | None = None
+
+    def values(self, reference_field: str) -> dict[str, str | None]:
+        return {"id": self.id, reference_field: self.label} | ({} if self.prompt is None else {"input": self.prompt})
+
+
+def write_sheet(
+    path: Path,
+    form: Path,
+    task_name: str,
+    reference_field: str,
+    labels: Sequence[str] | None,
+    rows: Sequence[tuple[str, str]],
+    *,
+    keep_waiting: bool = False,
+) -> int:
+    """Write the rows that need a label to the sheet at `path` and the page to label them on to `form`; return how many wait.
+
+    Rows of the sheet that are labelled stay to the letter and in order. New rows follow in an order that tells nothing.
+
+    Args:
+        path: the JSONL sheet, a task's ``labels_path``; it is made where it is missing and a row needs a label.
+        form: the HTML page.
+        task_name: the task's name, for people.
+        reference_field: the field of a row that holds the label.
+        labels: what a label may be, or None where any text may.
+        rows: id and prompt of each row that needs a label.
+        keep_waiting: keep unlabelled rows of the sheet that are not among `rows`, as a second call for the same sheet in one run
+            must; otherwise they are dropped.
+
+    Raises:
+        DistillError: the file at `path` is not a sheet of labels; neither file is touched.
+        OSError: a file cannot be written.
+    """
+    from filelock import FileLock
+
+    # The lock lies beside the form, in the folder of the run's output: it can neither be removed safely nor be left beside the data.
+    form.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(form.with_name(form.name + ".lock")):
+        present = _read(path, reference_field, labels)
+        wanted = dict(rows)
+        kept = [
+            row if row.label is not None else _Row(row.id, wanted.get(row.id, row.prompt), None)
+            for row in present
+            if row.label is not None or row.id in wanted or keep_waiting
+        ]
+        known = {row.id for row in kept}
+        new = sorted(wanted.keys() - known, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest())
+        kept += [_Row(name, wanted[name], None) for name in new]
+        if kept or present:
+            lines = [row.line if row.line is not None else canonical_json(row.values(reference_field)) for row in kept]
+            write_whole(path, b"".join(line + b"\n" for line in lines))
+        write_whole(form, _page(path, task_name, reference_field, labels, kept).encode("utf-8", "backslashreplace"))
+    return sum(row.label is None for row in kept)
+
+
+def _read(path: Path, reference_field: str, labels: Sequence[str] | None) -> list[_Row]:
+    """Read the sheet at `path`; a missing one has no rows."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    shown = shown_path(path)
+    rows = []
+    for number, line, row in read_rows(data, shown):
+        name, prompt, label = row.get("id"), row.get("input"), row.get(reference_field)
+        fits = label in (None, "") or (isinstance(label, str) and (labels is None or label in labels))
+        if (
+            not (isinstance(name, str) and isinstance(prompt, str | None) and fits)
+            or reference_field not in row
+            or not row.keys() <= {"id", "input", reference_field}
+        ):
+            allowed = "any text" if labels is None else ", ".join(labels)
+            raise DistillError(
+                f'{shown}:{number}: not a row of labels: it is {{"id": …, "input": …, "{reference_field}": …}} with {allowed} or null as'
+                " the label. Correct the line or move the file away; nothing was written."
+            )
+        rows.append(_Row(name, prompt, label or None, line if label else None))
+    return rows
+
+
+def _page(path: Path, task_name: str, reference_field: str, labels: Sequence[str] | None, rows: Sequence[_Row]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"visible": _visible}
+    # The page includes both as they are; they hold nothing that a template would change, so that their hashes are those of the page.
+    style, script = (environment.get_template(name).render() for name in ("label.css", "label.js"))
+    return environment.get_template("label.html.j2").render(
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        task=task_name,
+        field=reference_field,
+        labels=labels,
+        labels_json=canonical_json(labels and list(labels)).decode(),
+        path=shown_path(path),
+        name=path.name,
+        rows=[(row, canonical_json(row.values(reference_field)).decode()) for row in rows],
+        labelled=sum(row.label is not None for row in rows),
+    )
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _visible(text: str) -> str:
+    """Return the whole of `text` with what cannot be seen written as escapes: nobody can label what was cut."""
+    return "".join(visible(text[at : at + MOST_TEXT]) for at in range(0, len(text), MOST_TEXT))
