@@ -25,7 +25,7 @@ MOST_WARM_UP = 40
 STEADY = 0.10  # how far block medians, halves and the reference workload may differ
 MOST_AUTOCORRELATION = 0.5
 SURPRISE = 2.58  # standard errors; chance alone goes beyond in 1 % of cases
-ATTEMPTS = 3
+ATTEMPTS = 4
 FEWEST_FOR_DRIFT = 10  # with fewer timings nothing can be said of a drift
 
 
@@ -233,11 +233,12 @@ def time_pairs(
     workload: Callable[[], float] | None,
     disturbed: Callable[[], str | None] = lambda: None,
     progress: Callable[[int, int], None] = lambda done, of: None,
+    again: Callable[[str], None] = lambda reason: None,
 ) -> Timing:
     """Time both models on the same prompts, one at a time, interleaved, in random order within each pair.
 
     A seeded sample of `pairs` different prompts is timed, each once, for a second time of a prompt tells little that is new: all of
-    them where they are fewer. Both models are warmed up before. A measurement on an unsteady machine is made again, three times in all; where none was steady, the last
+    them where they are fewer. Both models are warmed up before. A measurement on an unsteady machine is made again, four times in all; where none was steady, the last
     comes back with `noise` set.
 
     Args:
@@ -249,6 +250,7 @@ def time_pairs(
         workload: returns the seconds of a fixed piece of work on the same device; None where neither model runs on this machine.
         disturbed: returns why the device cannot be timed on now, or None.
         progress: told the pairs done and wanted.
+        again: told why, before the measurement is made again.
     """
     chance = random.Random(0)
     different = list(dict.fromkeys(prompts))
@@ -256,7 +258,7 @@ def time_pairs(
     models = (teacher, student)
     _warm_up(models, sample, max_tokens)
     # What decides whether to measure again looks at the machine and at one series, never at the ratio: no outcome is favoured.
-    for _ in range(ATTEMPTS):
+    for attempt in range(1, ATTEMPTS + 1):
         chance.shuffle(sample)
         trouble = disturbed() or ""
         timed, reference = _interleave(models, sample, max_tokens, chance, workload, progress)
@@ -264,6 +266,8 @@ def time_pairs(
         trouble = trouble or noise(series[1], reference) or disturbed() or ""
         if not trouble:
             break
+        if attempt < ATTEMPTS:
+            again(trouble)
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Timing(series[0], series[1], "live", at, machine, reference, trouble)
 

@@ -294,10 +294,10 @@ class Pairing:
             models += [Prompted(base), *([Prompted(base, choose_shots(rows, SHOTS))] if rows else [])]
         found: list[tuple[str, Evaluation | str]] = []
         for model in models:
-            if not self._all_recorded(model):
-                # A base may be large: teacher and student, which have done their part, make room.
-                self.unload(student)
             try:
+                if not self._all_recorded(model):
+                    # A base may be large: teacher and student, which have done their part, make room.
+                    self.unload(student)
                 found.append((model.name, self._evaluated(model, f"ladder: {model.name} answers the held-out rows")))
             except Exception as error:  # a rung informs beside the verdict: whatever goes wrong with it must not decide anything
                 words = str(error) if isinstance(error, DistillError) else f"{type(error).__name__}: {error}"
@@ -331,6 +331,7 @@ class Pairing:
                 workload=workload(self.device) if here else None,
                 disturbed=lambda: disturbance(self.device) if here else None,
                 progress=lambda done, of: self.run.progress.step(f"{self.task.name}: timing teacher and student in turn", done, of),
+                again=lambda reason: self.run.progress.say(f"{self.task.name}: timing again: {reason}"),
             )
         if not timing.noise:  # a noisy one is measured again by the next run
             write_json(path, timing.to_json())
