@@ -93,7 +93,7 @@ class AccuracyDrop(Measure):
         (drop, enough), *others = [(at, max(n, fewest or 0)) for at, n in plans]
         if enough > self.n:
             more = f"about {enough - self.n} more examples would decide, if the true drop is {percent(drop, -1)}"
-            more += "".join(f" ({n - self.n} if it is {percent(at, -1)})" for at, n in others if n > self.n)
+            more += "".join(f" ({n - self.n} if it is {percent(at, -1)})" for at, n in others if self.n < n < enough)
         else:
             more = f"{enough} examples would usually decide, if the true drop is {percent(drop, -1)}: the drop may well be larger"
         return "; ".join(part for part in (best, more) if part)
