@@ -194,7 +194,12 @@ class Task:
         if reference in row:
             wrong = self.answer.check_reference(expected)
             if wrong:
-                raise TaskError(f"{where}: {reference} {wrong}. Correct the row or add the value to the answer contract.")
+                way = (
+                    "Leave the field out where there is no reference."
+                    if expected is None
+                    else "Correct the row or add the value to the answer contract."
+                )
+                raise TaskError(f"{where}: {reference} {wrong}. {way}")
         fields = {name: row[name] for name in row if name in required or name in optional}
         return Example(row["id"], fields, expected, tuple(tags), line)
 

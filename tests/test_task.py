@@ -119,7 +119,7 @@ BAD_ROWS = {
     "tags of numbers": (row(tags=["x", 1]), "2: 'tags' must be a list of strings; seen [\"x\", 1]."),
     "tags null": (row(tags=None), "2: 'tags' must be a list of strings; seen null."),
     "wrong label": (row(expected_label="Yes"), "2: expected_label 'Yes' is none of yes, no. Correct the row"),
-    "null label": (row(expected_label=None), "2: expected_label None is none of yes, no."),
+    "null label": (row(expected_label=None), "2: expected_label None is none of yes, no. Leave the field out where there is no reference."),
     "id twice": (row(id="first"), "2: id 'first' stands already at line 1. Give each row its own."),
 }  # fmt: skip
 
