@@ -136,7 +136,7 @@ def test_a_result_that_cannot_be_trusted_is_refused(tmp_path, data, words):
 
 
 def test_a_comparison_as_the_result_holds_it(tmp_path):
-    """An entry holds every key of specs/results.md, with both models in the same form, and is plain JSON."""
+    """An entry holds every key that its readers know, with both models in the same form, and is plain JSON."""
     comparison = make(tmp_path)
     entry = results.comparison_entry(
         comparison, {"id": "f::s", "n": "replaced"}, {"teacher": RuleModel("big"), "student": RuleModel("small")}

@@ -118,18 +118,18 @@ class Bill:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CostGain(Measure):
-    """The teacher's monthly bill over the student's, at the declared number of requests.
+class Cost(Measure):
+    """What both kinds of cost share.
 
     Args:
-        bill: what both cost; None where it could not be had.
+        bill: what both models cost; None where it could not be had.
         examples: over how many replies the tokens were counted.
     """
 
     bill: Bill | None
     examples: int
 
-    key, title, side, method, lowest, highest, example = "cost_gain", "cost gain", "lower", "arithmetic", 0.0, 1e12, "5"
+    method, lowest, highest = "arithmetic", 0.0, 1e12
     arithmetic = "by arithmetic on prices and measured tokens"
 
     @property
@@ -137,18 +137,24 @@ class CostGain(Measure):
         return self.examples
 
     @property
-    def _requests(self) -> float:
-        assert self.bill is not None
-        return self.bill.serving.requests_per_month if self.bill.serving else 1.0
+    def bound(self) -> None:
+        return None
+
+    def facts(self) -> str:
+        return bill_words(self.bill) if self.bill else ""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CostGain(Cost):
+    """The teacher's monthly bill over the student's, at the declared number of requests."""
+
+    key, title, side, example = "cost_gain", "cost gain", "lower", "5"
 
     @cached_property
     def exact(self) -> Fraction:
         assert self.bill is not None
-        return Fraction(min(self.bill.gain(self._requests), 1e12))
-
-    @property
-    def bound(self) -> None:
-        return None
+        requests = self.bill.serving.requests_per_month if self.bill.serving else 1.0
+        return Fraction(min(self.bill.gain(requests), self.highest))
 
     def show(self, value: float) -> str:
         return f"{value:.2f} times"
@@ -156,45 +162,23 @@ class CostGain(Measure):
     def show_limit(self, limit: float) -> str:
         return f"{limit:g} times"
 
-    def facts(self) -> str:
-        return bill_words(self.bill) if self.bill else ""
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BreakEven(Measure):
-    """The requests a month above which the student costs less than the teacher.
+class BreakEven(Cost):
+    """The requests a month above which the student costs less than the teacher."""
 
-    Args:
-        bill, examples: as in `CostGain`.
-    """
-
-    bill: Bill | None
-    examples: int
-
-    key, title, side, method, lowest, highest, example = "break_even", "break-even volume", "upper", "arithmetic", 0.0, 1e12, "500_000"
-    arithmetic = "by arithmetic on prices and measured tokens"
-
-    @property
-    def n(self) -> int:
-        return self.examples
+    key, title, side, example = "break_even", "break-even volume", "upper", "500_000"
 
     @cached_property
     def exact(self) -> Fraction:
         assert self.bill is not None
         return Fraction(NEVER if self.bill.break_even is None else self.bill.break_even)
 
-    @property
-    def bound(self) -> None:
-        return None
-
     def show(self, value: float) -> str:
         return "out of reach" if value >= NEVER else f"{value:,.0f} requests a month"
 
     def show_limit(self, limit: float) -> str:
         return self.show(limit)
-
-    def facts(self) -> str:
-        return bill_words(self.bill) if self.bill else ""
 
     def to_json(self) -> dict[str, Any]:
         found = super().to_json()

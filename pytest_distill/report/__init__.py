@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 MOST_TEXT = 2000
 # Control, zero-width, bidirectional, line-separator, tag and lone surrogate characters: what a reader cannot see, or is misled by.
@@ -16,3 +23,16 @@ def visible(text: object) -> str:
     whole = str(text)
     shown = _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", whole[:MOST_TEXT])
     return shown if len(whole) <= MOST_TEXT else f"{shown}… ({len(whole) - MOST_TEXT} more characters)"
+
+
+def templates() -> Environment:
+    """Return the environment of the HTML pages: everything is escaped, and a name that does not exist is an error."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

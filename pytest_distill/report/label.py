@@ -10,10 +10,8 @@ from pathlib import Path
 
 from pytest_distill.errors import DistillError
 from pytest_distill.files import canonical_json, write_whole
-from pytest_distill.report import MOST_TEXT, visible
+from pytest_distill.report import MOST_TEXT, templates, visible
 from pytest_distill.task import read_rows, shown_path
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -105,15 +103,7 @@ def _read(path: Path, reference_field: str, labels: Sequence[str] | None) -> lis
 
 
 def _page(path: Path, task_name: str, reference_field: str, labels: Sequence[str] | None, rows: Sequence[_Row]) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters |= {"visible": _visible}
     # The page includes both as they are; they hold nothing that a template would change, so that their hashes are those of the page.
     style, script = (environment.get_template(name).render() for name in ("label.css", "label.js"))

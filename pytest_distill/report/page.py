@@ -11,26 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.files import write_whole
-from pytest_distill.report import visible
+from pytest_distill.report import TEMPLATES, templates, visible
 from pytest_distill.report.terminal import amount, confidence
 from pytest_distill.verdict import percent
 
-TEMPLATES = Path(__file__).parent / "templates"
 MOST_ERRORS = 2000
 MOST_BYTES = 1_700_000  # of escaped text in error rows, so that the whole page stays below 2 MB
 
 
 def render(result: Mapping[str, Any]) -> str:
     """Return the page for a result as `results` builds it; all its text is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters |= {"percent": percent, "visible": visible, "amount": amount, "confidence": confidence}
     # Free of quotes, angle brackets and ampersands (a test holds it to that), so that escaping leaves it, and its hash, as they are.
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")

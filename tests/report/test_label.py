@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_distill import report
 from pytest_distill.answers import Labels
 from pytest_distill.errors import DistillError
 from pytest_distill.files import canonical_json
-from pytest_distill.report import label
 from pytest_distill.report.label import write_sheet
 from pytest_distill.task import Task
 
@@ -236,7 +236,7 @@ def test_the_policy_allows_one_style_and_one_script(tmp_path):
 @pytest.mark.parametrize("name", ["label.css", "label.js"])
 def test_style_and_script_hold_nothing_for_the_template(name):
     """Both are included as they are: no template syntax and no end of their element."""
-    text = (label.TEMPLATES / name).read_text(encoding="utf-8")
+    text = (report.TEMPLATES / name).read_text(encoding="utf-8")
     assert re.findall(r"\{\{|\{%|\{#|</", text) == []
 
 
