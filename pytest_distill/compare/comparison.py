@@ -87,10 +87,9 @@ class Comparison:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many examples are of each kind; ``agreed`` and ``unlabelled`` only where there are any."""
-        counted = Counter(self.kinds)
-        return {kind: counted[kind] for kind in KINDS if counted[kind] or kind in KINDS[:4]}
+        return {kind: count for kind, count in zip(KINDS, self.six, strict=True) if count or kind in KINDS[:4]}
 
-    @property
+    @cached_property
     def six(self) -> tuple[int, int, int, int, int, int]:
         """The counts of all kinds, also of those that are rare, in the order that `AccuracyDrop` takes them."""
         both, introduced, corrected, inherited, agreed, unlabelled = (self.kinds.count(kind) for kind in KINDS)
@@ -101,7 +100,7 @@ class Comparison:
         """The examples that need a label: no reference, and the answers differ."""
         return [example for example, kind in zip(self.examples, self.kinds, strict=True) if kind == "unlabelled"]
 
-    @property
+    @cached_property
     def without_reference(self) -> str:
         """Why measures of each example's rightness cannot be had, or nothing."""
         lacking = sum(example.expected is None for example in self.examples)

@@ -288,9 +288,9 @@ class Run:
     def _result(self) -> dict[str, Any]:
         gates = [self._gates[nodeid] for nodeid in sorted(self._gates)]
         comparisons = [self._comparisons[key] for key in sorted(self._comparisons)]
+        results.confirm_refuted(gates)
         for entry in comparisons:
             entry["judgements"] = [j for gate in gates for j in gate["judgements"] if j["comparison"] == entry["id"]]
-        results.confirm_refuted(gates)
         shown = [{name: gate[name] for name in ("id", "outcome", "message")} for gate in gates]
         verdict, cause = results.verdict(shown, len(self._collected), comparisons, self._trouble)
         if self._deselected:

@@ -148,8 +148,6 @@ def drop_bound(b: int, c: int, n: int, alpha: float = ALPHA) -> float:
     """
     _check_counts(b, c, n, 0.0)
     low, high = (b - c) / n, 1.0
-    if low <= -1:
-        low = -1 + 1e-9
     while high - low > 5e-6:
         middle = (low + high) / 2
         if drop_p(b, c, n, middle) > alpha:
