@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_distill.answers import Labels as Labels
     from pytest_distill.compare import Comparison as Comparison
+    from pytest_distill.curate import Curation as Curation
     from pytest_distill.errors import DistillError as DistillError
     from pytest_distill.measures import Serving as Serving
     from pytest_distill.models import Checkpoint as Checkpoint
+    from pytest_distill.models import Endpoint as Endpoint
     from pytest_distill.student import Recipe as Recipe
     from pytest_distill.task import Example as Example
     from pytest_distill.task import Task as Task
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 _HOME = {
     "Checkpoint": "pytest_distill.models",
     "Comparison": "pytest_distill.compare",
+    "Curation": "pytest_distill.curate",
     "DistillError": "pytest_distill.errors",
+    "Endpoint": "pytest_distill.models",
     "Example": "pytest_distill.task",
     "Judgement": "pytest_distill.verdict",
     "Labels": "pytest_distill.answers",

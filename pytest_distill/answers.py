@@ -24,6 +24,10 @@ class Answer(Protocol):
         """The field of a row that holds the reference."""
 
     @property
+    def json_schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema that a server should hold replies to, or None."""
+
+    @property
     def misfit(self) -> str:
         """What a reply is that satisfies no value of the contract, in a few words."""
 
@@ -51,6 +55,7 @@ class Labels:
     """
 
     reference_field = "expected_label"
+    json_schema = None
 
     def __init__(self, *labels: str) -> None:
         folded = [label.casefold() for label in labels if isinstance(label, str)]

@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 
 from pytest_distill.errors import RecordingError
-from pytest_distill.files import digest
+from pytest_distill.files import canonical_json, digest, sync_folder
+
+FAILED = "failed"
+OUTCOMES = ("answered", "refused", "cut", "filtered", "empty", "malformed", FAILED)
+_SHA_FIELD = b',"sha":"'
+_SHA_LENGTH = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What came back for one prompt.
 
     Attributes:
         key: digest of what was asked and of whom; see `reply_key`.
         id: the example's id, for people.
-        model: the model's name, for people.
+        model: the name of the model that was asked.
         text: the reply as it came.
-        outcome: ``answered``, or ``cut`` where it reached max_tokens unfinished.
-        tokens_in, tokens_out: as the model's tokenizer counts them.
+        outcome: ``answered``; ``cut`` (it reached the token limit unfinished); ``refused``; ``filtered`` (by the provider); ``empty``;
+            ``malformed`` (not in the form that was asked for); or ``failed`` (no reply was had: the next recording asks again).
+        tokens_in, tokens_out: as the model's tokenizer, or the server, counts them.
         at: UTC time to the second, ISO 8601.
+        sample: which of several replies to the same prompt this is, from 0.
+        detail: why it is no answer, in words.
+        answered_by: the name of the model that answered, as the server gave it.
+        parameters: what was sent beside the prompt, as plain JSON values.
+        prompt: the prompt's digest, 16 hex digits; see `prompt_digest`.
+        tokens_cached: how many of `tokens_in` the server had cached.
+        cost: US dollars; None where no price or no count of tokens is known.
+        seconds: from sending to the last byte, at the attempt that succeeded; None where that says nothing (a batch).
+        first_token: seconds until the first token, where the reply was streamed.
+        alone: whether nothing else was in flight to the same server: only such a time can be compared.
+        origin: the server's address, without anything secret.
+        retires: the ISO date on which the provider shuts the model down, where the server tells one.
+        terms: the teacher's licence note.
+        logprobs: for each token ``[token, logprob, [[token, logprob], …]]`` with the likeliest ones; None where none came back.
     """
 
     key: str
@@ -37,32 +59,67 @@ class Reply:
     tokens_in: int
     tokens_out: int
     at: str
+    sample: int = 0
+    detail: str = ""
+    answered_by: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str = ""
+    tokens_cached: int = 0
+    cost: float | None = None
+    seconds: float | None = None
+    first_token: float | None = None
+    alone: bool = False
+    origin: str = ""
+    retires: str = ""
+    terms: str = ""
+    logprobs: Sequence[Any] | None = None
 
 
-def reply_key(model_digest: str, prompt: str, max_tokens: int) -> str:
-    """Return the key of a reply, 32 hex digits: the same model asked the same prompt with the same limit."""
-    return digest([model_digest, prompt, max_tokens, "greedy"]).removeprefix("sha256:")[:32]
+# Fields that a line leaves out where they say nothing: what a local model has no use for takes no room.
+_OPTIONAL: dict[str, Any] = {each.name: each.default for each in fields(Reply) if each.default is not MISSING} | {"parameters": {}}
+_NAMES = tuple(each.name for each in fields(Reply))
+_NEEDED, _ALLOWED = {*_NAMES} - _OPTIONAL.keys(), {*_NAMES, "sha"}
+_STRINGS = ("key", "id", "model", "text", "outcome", "at", "detail", "answered_by", "prompt", "origin", "retires", "terms")
+
+
+def reply_key(model_digest: str, prompt: str, max_tokens: int, *, sample: int = 0, schema: str = "") -> str:
+    """Return the key of a reply, 32 hex digits: the same model asked the same prompt with the same limit, sample and reply schema's digest."""
+    asked: list[object] = [model_digest, prompt, max_tokens, "greedy"]
+    asked += [["sample", sample]] if sample else []
+    asked += [["schema", schema]] if schema else []
+    return digest(asked).removeprefix("sha256:")[:32]
+
+
+def prompt_digest(prompt: str) -> str:
+    """Return what a reply says of its prompt: 16 hex digits."""
+    return digest(prompt).removeprefix("sha256:")[:_SHA_LENGTH]
 
 
 def _line(reply: Reply) -> bytes:
-    row: dict[str, object] = dict(asdict(reply))
-    row["sha"] = _sha(row)
-    return (json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True) + "\n").encode()
+    row = {name: getattr(reply, name) for name in _NAMES}
+    row = {name: value for name, value in row.items() if name not in _OPTIONAL or value != _OPTIONAL[name]}
+    body = canonical_json(row)
+    return canonical_json({**row, "sha": _sha(body)}) + b"\n"
 
 
-def _sha(row: dict[str, object]) -> str:
-    return digest(row).removeprefix("sha256:")[:16]
+def _sha(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:_SHA_LENGTH]
 
 
-def _parse(line: bytes) -> Reply | None:
-    """Return the reply that a line holds, or None where it is damaged in any way."""
+def _verified(line: bytes) -> dict[str, Any] | None:
+    """Return the fields of a line, or None where it is not what was written: damaged in any way."""
+    # The digest is taken over the bytes, so that nothing needs to be encoded again. Quotes inside a string are escaped: what stands
+    # between two quotes here is the field itself, and behind it come no objects that could hold another.
+    at = line.rfind(_SHA_FIELD)
+    end = at + len(_SHA_FIELD) + _SHA_LENGTH + 1
+    if at < 0 or line[end - 1 : end] != b'"' or line[-1:] != b"\n":
+        return None
+    if _sha(line[:at] + line[end:-1]).encode() != line[end - 1 - _SHA_LENGTH : end - 1]:
+        return None
     try:
         row = json.loads(line)
-        sha = row.pop("sha")
-        reply = Reply(**row)
-        texts = (reply.key, reply.id, reply.model, reply.text, reply.outcome, reply.at)
-        whole = all(isinstance(text, str) for text in texts) and sha == _sha(row)
-        return reply if whole and isinstance(reply.tokens_in, int) and isinstance(reply.tokens_out, int) else None
+        whole = all(isinstance(row.get(name, ""), str) for name in _STRINGS) and type(row["tokens_in"]) is type(row["tokens_out"]) is int
+        return row if whole and _NEEDED <= row.keys() <= _ALLOWED else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
@@ -70,73 +127,161 @@ def _parse(line: bytes) -> Reply | None:
 class Recording:
     """The replies in one file, verified as they are read; a missing file is an empty recording.
 
-    A torn last line (a crash, or another process in mid-write) is passed over; the next one to write moves it to
-    ``<file>.quarantine``. Damage anywhere else is an error.
+    Only keys and places are held in memory. A torn last line (a crash, or another process in mid-write) is passed over; the next one
+    to write moves it to ``<file>.quarantine``. Damage anywhere else is an error.
+
+    Args:
+        path: the file.
+        lock: the file by which processes take turns in writing; beside the recording where it is not given.
 
     Raises:
         RecordingError: a line before the last is damaged; the text names it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lock: Path | None = None) -> None:
         self.path = path
-        self._replies: dict[str, Reply] = {}
+        self._lock = lock or path.with_name(path.name + ".lock")
+        self._places: dict[str, int] = {}
+        self._failed: set[str] = set()
+        self._end = self._lines = 0  # how far the file was read
+        self._file: tuple[int, int] | None = None
+        self._handle: int | None = None
         self.read()
 
     def __len__(self) -> int:
-        return len(self._replies)
+        return len(self._places)
+
+    def has(self, key: str) -> bool:
+        """Return whether anything is recorded under `key`, be it that no reply could be had."""
+        return key in self._places
+
+    def holds(self, key: str) -> bool:
+        """Return whether a reply is recorded under `key` that need not be asked for again."""
+        return key in self._places and key not in self._failed
 
     def get(self, key: str) -> Reply | None:
-        """Return the reply recorded under `key`, or None."""
-        return self._replies.get(key)
+        """Return the last reply recorded under `key`, or None."""
+        return next(self.replies([key]))
+
+    def replies(self, keys: Iterable[str]) -> Iterator[Reply | None]:
+        """Yield the last reply recorded under each key, or None.
+
+        Raises:
+            RecordingError: the file was changed since it was read.
+        """
+        if not self._places:
+            yield from (None for _ in keys)
+            return
+        try:
+            file = self.path.open("rb")
+        except OSError as error:
+            raise RecordingError(f"{self.path}: the file cannot be read any more: {error.strerror}. Restore it and run again.") from None
+        with file:
+            for key in keys:
+                place = self._places.get(key)
+                yield None if place is None else self._at(file, place, key)
+
+    def _at(self, file: BinaryIO, place: int, key: str) -> Reply:
+        file.seek(place)
+        row = _verified(file.readline())
+        if row is None or row.pop("key") != key:
+            raise RecordingError(f"{self.path}: the file changed while it was in use. Run again.")
+        del row["sha"]
+        return Reply(key, **row)
+
+    def every(self) -> Iterator[Reply]:
+        """Yield the last reply of each key, in the order of the file."""
+        return (reply for reply in self.replies(sorted(self._places, key=self._places.__getitem__)) if reply is not None)
 
     def read(self, *, mend: bool = False) -> None:
-        """Read the file again, to see what other processes have appended; with `mend`, move a torn last line away."""
+        """Read what was appended since the last time, by whomever; with `mend`, move a torn last line away."""
         try:
-            data = self.path.read_bytes()
+            file = self.path.open("rb")
         except FileNotFoundError:
             return
-        lines = data.split(b"\n")
-        tail = lines.pop()
-        for number, line in enumerate(lines, 1):
-            reply = _parse(line)
-            if reply is None and number == len(lines) and not tail:
-                tail = line + b"\n"
-            elif reply is None:
-                raise RecordingError(
-                    f"{self.path}:{number}: the line is damaged (its digest does not match). Restore the file from version"
-                    " control, or delete that line to have the reply recorded again."
-                )
-            else:
-                self._replies[reply.key] = reply
-        if tail and mend:
-            self._set_aside(len(data) - len(tail), tail)
+        except OSError as error:
+            raise RecordingError(f"{self.path}: the file cannot be read: {error.strerror}. Correct its path or its rights.") from None
+        with file:
+            self._continue(file)
+            torn = b""
+            for line in file:
+                row = _verified(line)
+                if row is None:
+                    torn = line + file.read(1)
+                    if len(torn) > len(line):
+                        raise RecordingError(
+                            f"{self.path}:{self._lines + 1}: the line is damaged (its digest does not match). Restore the file from"
+                            " version control, or delete that line to have the reply recorded again."
+                        )
+                    break
+                self._enter(row["key"], row["outcome"], len(line))
+        if torn and mend:
+            self._set_aside(torn)
 
-    def _set_aside(self, keep: int, tail: bytes) -> None:
+    def _continue(self, file: BinaryIO) -> None:
+        """Go to where reading stopped; to the start where it is another file now, or a shorter one."""
+        state = os.fstat(file.fileno())
+        same = (state.st_dev, state.st_ino)
+        if same != self._file or state.st_size < self._end:
+            self._places, self._failed, self._end, self._lines, self._file = {}, set(), 0, 0, same
+        file.seek(self._end)
+
+    def _enter(self, key: str, outcome: str, length: int) -> None:
+        self._places[key] = self._end
+        (self._failed.add if outcome == FAILED else self._failed.discard)(key)
+        self._end += length
+        self._lines += 1
+
+    def _set_aside(self, torn: bytes) -> None:
         with self.path.with_name(self.path.name + ".quarantine").open("ab") as file:
-            file.write(tail + b"\n")
-        os.truncate(self.path, keep)
+            file.write(torn + b"\n")
+        os.truncate(self.path, self._end)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the right to append, across processes; what others wrote meanwhile has been read on entry."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_name(self.path.name + ".lock")):
-            self.read(mend=True)
-            yield
-
-    def append(self, replies: Iterable[Reply]) -> None:
-        """Append replies inside `writing`: one write a line, synced to disk once before this returns.
+        """Hold the right to append, across processes; what others wrote meanwhile has been read on entry.
 
         Raises:
-            OSError: the disk is full or the file cannot be written; replies of earlier calls are kept.
+            OSError: the folder or the file cannot be written.
         """
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            for reply in replies:
-                line = _line(reply)
-                if os.write(handle, line) != len(line):
-                    raise OSError(f"{self.path}: the disk took only part of a line")
-                self._replies[reply.key] = reply
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._lock):
+            self.read(mend=True)
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            try:
+                sync_folder(self.path.parent)  # it may have been made just now
+                with self.path.open("rb") as file:
+                    self._continue(file)  # a file that was just made is the one that is read from now on
+                yield
+            finally:
+                os.close(self._handle)
+                self._handle = None
+
+    def write(self, reply: Reply) -> None:
+        """Append one reply inside `writing`, in one write; it is on disk for good after the next `sync`.
+
+        Raises:
+            OSError: the disk is full or the file cannot be written; earlier replies are kept.
+        """
+        assert self._handle is not None, "write belongs inside writing()"
+        line = _line(reply)
+        if os.write(self._handle, line) != len(line):
+            os.ftruncate(self._handle, self._end)  # nothing may be appended to a torn line
+            raise OSError(f"{self.path}: the disk took only part of a line")
+        self._enter(reply.key, reply.outcome, len(line))
+
+    def sync(self) -> None:
+        """Make durable what was written.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        if self._handle is not None:
+            os.fsync(self._handle)
+
+    def append(self, replies: Iterable[Reply]) -> None:
+        """Append replies inside `writing`: one write a line, synced to disk once before this returns; errors as `write` and `sync`."""
+        for reply in replies:
+            self.write(reply)
+        self.sync()

@@ -10,6 +10,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -17,14 +18,19 @@ from typing import Any
 
 from pytest_distill import stats
 from pytest_distill.compare import Comparison, latency
+from pytest_distill.curate import TrainingSet
 from pytest_distill.errors import DistillError
+from pytest_distill.evaluate import Evaluation
 from pytest_distill.files import write_json
-from pytest_distill.measures import per_request
+from pytest_distill.measures import Price, per_request
 from pytest_distill.models import Model
 from pytest_distill.models.device import threads
+from pytest_distill.recording import Reply
 from pytest_distill.verdict import INCONCLUSIVE, POINT, REFUTED, weakened
 
 SCHEMA = "pytest-distill/results/1"
+WARNED_DAYS = 60  # how long before a hosted model is shut down the result begins to say so
+MOST_LEFT_OUT = 3  # rows named for each reason
 MOST_WORDS = 3  # judgements that the cause of a pass still spells out
 PACKAGES = ("pytest-distill", "pytest", "pytest-xdist", "torch", "transformers", "trl", "peft", "datasets", "tokenizers")
 
@@ -77,13 +83,16 @@ def _output(*command: str, cwd: Path | None = None) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def comparison_entry(comparison: Comparison, facts: Mapping[str, Any], models: Mapping[str, Model]) -> dict[str, Any]:
+def comparison_entry(
+    comparison: Comparison, facts: Mapping[str, Any], models: Mapping[str, Model], replies: Mapping[str, Sequence[Reply]]
+) -> dict[str, Any]:
     """Return a comparison as results.json holds it, judgements aside.
 
     Args:
         comparison: the comparison.
         facts: what only the run knows: id, file, line, digests, adapter, training.
         models: the ``teacher`` and the ``student`` that were judged.
+        replies: what each of them said to the held-out rows.
     """
     timing, (teacher_price, student_price) = comparison.timing, comparison.prices
     sides = {
@@ -107,15 +116,16 @@ def comparison_entry(comparison: Comparison, facts: Mapping[str, Any], models: M
                 "accuracy": comparison.accuracy(side),
                 "why": comparison.without_reference or None,
                 "macro_f1": comparison.macro_f1(side),
-                "latency_ms": latency(series.seconds),
+                "latency_ms": latency(series.seconds) if series.seconds else None,
                 "first_token_ms": latency(series.first_token) if series.first_token else None,
                 "per_token_ms": round(median(series.per_token) * 1e3, 3) if series.per_token else None,
                 "tokens_per_second": round(median(series.tokens_per_second), 3) if series.tokens_out else None,
                 "tokens_out_p50": median(series.tokens_out) if series.tokens_out else None,
                 "tokens_in": evaluation.tokens_in,
+                "tokens_cached": evaluation.tokens_cached,
                 "tokens_out": evaluation.tokens_out,
-                "cost_usd": None if price is None else per_request(price, evaluation.tokens_in, 0.0, evaluation.tokens_out),
-                "origin": f"answered {evaluation.recorded}",
+                "cost_usd": None if price is None else _cost(price, evaluation),
+                **_reply_facts(replies[side], evaluation.recorded),
             }
             for side, (evaluation, series, price) in sides.items()
         },
@@ -131,6 +141,70 @@ def comparison_entry(comparison: Comparison, facts: Mapping[str, Any], models: M
         "timing": comparison.timing.to_json(),
         "errors": comparison.errors(),
     }
+
+
+def curation_facts(kept: TrainingSet) -> dict[str, Any]:
+    """Return what a result says of the curation: how many rows were left out or got their reference, by reason, with the first of each."""
+    return {
+        "rejected": {reason: len(rows) for reason, rows in kept.rejected.items()},
+        "replaced": {reason: len(rows) for reason, rows in kept.replaced.items()},
+        "left_out": [
+            left_out(reason, len(rows), row.id, row.said, row.expected, replaced=where is kept.replaced)
+            for where in (kept.rejected, kept.replaced)
+            for reason, rows in where.items()
+            for row in rows[:MOST_LEFT_OUT]
+        ],
+    }
+
+
+def left_out(reason: str, rows: int, name: str, said: str, expected: str | None, *, replaced: bool = False) -> dict[str, Any]:
+    """Return what a result says of one row that is not trained on, or with its reference in place of the reply.
+
+    Args:
+        reason: why; `rows`: how many have this reason.
+        name: the row's id; `said`: what the teacher said; `expected`: the reference, or None.
+        replaced: whether it is trained on with its reference.
+    """
+    return {"reason": reason, "rows": rows, "replaced": replaced, "id": name, "said": said, "expected": expected}
+
+
+def _cost(price: Price, side: Evaluation) -> float:
+    return per_request(price, side.tokens_in - side.tokens_cached, side.tokens_cached, side.tokens_out)
+
+
+def _reply_facts(replies: Sequence[Reply], at: str) -> dict[str, Any]:
+    """Return what the replies themselves tell of their model: where they are from, who gave them, how they ended."""
+    hosted = next((reply for reply in replies if reply.origin), None)
+    return {
+        "origin": f"recorded {at[:10]} from {hosted.origin}" if hosted else f"answered {at}",
+        "answered_by": next((reply.answered_by for reply in replies if reply.answered_by), None),
+        "outcomes": dict(sorted(Counter(reply.outcome for reply in replies if not reply.sample).items())),
+        "retires": max((reply.retires for reply in replies), default="") or None,
+        "terms": hosted.terms or None if hosted else None,
+    }
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def reply_notes(name: str, replies: Sequence[Reply]) -> list[str]:
+    """Return what a reader should know of an Endpoint's replies: a model about to be shut down, and what its server passed over."""
+    notes = []
+    retires = max((reply.retires for reply in replies), default="")
+    if retires and date.fromisoformat(retires) <= _today() + timedelta(days=WARNED_DAYS):
+        left = (date.fromisoformat(retires) - _today()).days
+        when = f"in {left} days" if left > 0 else "it is no longer there to be asked"
+        notes.append(f"{name} is shut down on {retires} ({when}): record what you still need of it")
+    asked = [reply for reply in replies if reply.parameters.get("logprobs")]
+    if asked and all(reply.logprobs is None for reply in asked):
+        notes.append(f"{name} was asked for log probabilities and its server sent none")
+    unformed = sum(reply.outcome == "malformed" and "response_format" in reply.parameters for reply in replies)
+    if unformed:
+        notes.append(
+            f"{name} was given a response format, and {unformed} of {len(replies)} replies do not keep to it: its server does not enforce it"
+        )
+    return notes
 
 
 def verdict(gates: Sequence[Mapping[str, Any]], collected: int, comparisons: Sequence[Mapping[str, Any]], trouble: str) -> tuple[str, str]:

@@ -1,20 +1,19 @@
-"""Tasks and their examples: the declaration, and the reading and checking of JSONL rows."""
+"""Tasks and their examples: the declaration, and the checking of rows against it."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_distill.answers import Answer
+from pytest_distill.answers import Answer, Malformed
 from pytest_distill.errors import TaskError
 from pytest_distill.files import digest
+from pytest_distill.rows import TABLES, Row, brief, check_names, is_text, read_rows, task_rows
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -29,7 +28,7 @@ class Example:
         fields: what the prompt reads, by name; all strings.
         expected: the reference, or None where there is none.
         tags: slices that this example belongs to.
-        line: its line in the file, from 1.
+        line: its line in the file, from 1; in a Parquet file the number of its row.
     """
 
     id: str
@@ -52,11 +51,17 @@ class Task:
         prompt: a Jinja2 template over an example's fields. A field that the template tests with ``if`` is optional and an
             empty string where a row lacks it; every other one is required. Plain text, nothing is escaped.
         answer: the contract a reply must satisfy, for example `Labels`.
-        train: JSONL file of training rows, the reference optional.
-        heldout: JSONL file of held-out rows, the reference optional; never trained on. References may also stand in the labels
-            file beside it, see `labels_path`.
+        train: file of training rows, the reference optional: JSON lines, one JSON array, ``.csv`` or ``.parquet``. A row is flat, with
+            ``id``, the prompt's fields and ``expected_label``, or has one of the shapes in which others write: prompt and completion,
+            chat messages, Alpaca, ShareGPT; see `pytest_distill.rows.flattened` for the fields that each gives. Each row is read by
+            itself, so one file may mix shapes. A flat reference is taken to the letter, one of another shape is read as a reply is.
+            What a row holds and the prompt does not use is refused, unless `extra` names it.
+        heldout: file of held-out rows, read the same way; never trained on. References may also stand in the labels file beside it,
+            see `labels_path`.
         max_tokens: the longest reply, 1 or more; decoding is greedy.
         extra: names of further fields that rows may carry unused.
+        stable: the largest share of prompts, 0 to 1, on which the teacher may answer otherwise when it is asked again; None where
+            that is not judged.
 
     Raises:
         TaskError: a wrong declaration here; a wrong row when `train_examples` or `heldout_examples` is first read.
@@ -69,16 +74,20 @@ class Task:
     heldout: Path
     max_tokens: int
     extra: Sequence[str] = field(default=())
+    stable: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", self.name):
             raise TaskError(f"a task's name is 1 to 64 of a-z, 0-9, '_', '-'; seen {self.name!r}. It names files and report entries.")
         if not isinstance(self.prompt, str):
-            raise TaskError(f"task {self.name!r}: the prompt must be a string, a Jinja2 template; seen {_brief(self.prompt)}.")
+            raise TaskError(f"task {self.name!r}: the prompt must be a string, a Jinja2 template; seen {brief(self.prompt)}.")
         if not isinstance(self.max_tokens, int) or isinstance(self.max_tokens, bool) or self.max_tokens < 1:
             raise TaskError(f"task {self.name!r}: max_tokens must be a whole number of 1 or more; seen {self.max_tokens!r}.")
         if isinstance(self.extra, str):
             raise TaskError(f"task {self.name!r}: extra is a list of field names; write extra=({self.extra!r},).")
+        share = self.stable
+        if share is not None and (not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1):
+            raise TaskError(f"task {self.name!r}: stable is a share of prompts from 0 to 1, or None; seen {brief(share)}.")
         object.__setattr__(self, "train", Path(self.train))
         object.__setattr__(self, "heldout", Path(self.heldout))
         _ = self._template  # a broken template is an error of the declaration, not of the first row
@@ -143,7 +152,7 @@ class Task:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the declaration: what is asked and what counts as right, without the rows."""
+        """Digest of the declaration: what is asked and what counts as right, without the rows and without `stable`."""
         return digest([self.name, self.prompt, self.answer.describe(), self.max_tokens])
 
     @cached_property
@@ -169,39 +178,61 @@ class Task:
             raise TaskError(
                 f"task {self.name!r}: cannot read {shown}: {error.strerror}. Give Task({role}=…) a JSONL file, one object a line."
             ) from None
-        examples = [self._example(row, number, f"{shown}:{number}") for number, _, row in read_rows(data, shown)]
-        if not examples:
-            raise TaskError(f"task {self.name!r}: {shown} holds no rows. Add {role} examples, one JSON object a line.")
-        return examples
-
-    def _example(self, row: dict[str, Any], line: int, where: str) -> Example:
         required, optional = self.prompt_fields
         reference = self.answer.reference_field
-        known = {"id", "tags", reference, *required, *optional, *self.extra}
-        _check_names(row, where, {"id", *required}, known, "Use it in the prompt or list it in Task(extra=…).")
+        known = frozenset({"id", "tags", reference, *required, *optional, *self.extra})
+        examples = [self._example(row, known) for row in task_rows(data, path, shown, reference, known)]
+        if not examples:
+            form = "one a row" if path.suffix.lower() in TABLES else "one JSON object a line"
+            raise TaskError(f"task {self.name!r}: {shown} holds no rows. Add {role} examples, {form}.")
+        return examples
+
+    def _example(self, read: Row, known: frozenset[str]) -> Example:
+        required, optional = self.prompt_fields
+        row, where = read.values, read.where
+        if read.shape:
+            for name in sorted(row.keys() - known):
+                way = f"Write {{{{ {name} }}}} in the prompt, or leave" if name.isidentifier() else "Leave"
+                raise TaskError(
+                    f"{where}: {name!r} of the {read.shape} row would be lost: the prompt of task {self.name!r} does not use it."
+                    f" {way} it out with Task(extra=({name!r},))."
+                )
+            absent = min(required - row.keys(), default="")
+            missing = f"Where rows may lack it, test it in the prompt: {{% if {absent} %}}…{{% endif %}}."
+            check_names(row, where, {"id", *required}, known, "", missing)
+        else:
+            check_names(row, where, {"id", *required}, known, "Use it in the prompt or list it in Task(extra=…).")
         for name in {"id", *required, *optional} & row.keys():
             if not isinstance(row[name], str):
-                raise TaskError(f"{where}: field {name!r} must be a string; seen {_brief(row[name])}.")
+                raise TaskError(f"{where}: field {name!r} must be a string; seen {brief(row[name])}.")
         if not row["id"]:
             raise TaskError(f"{where}: the id is empty. Give each row its own.")
         for name in ("id", *required, *optional):
-            if not _is_text(row.get(name, "")):
+            if not is_text(row.get(name, "")):
                 raise TaskError(f"{where}: field {name!r} holds half of a surrogate pair, which is no text. Write the whole character.")
         tags = row.get("tags", [])
-        if not isinstance(tags, list) or not all(isinstance(tag, str) and _is_text(tag) for tag in tags):
-            raise TaskError(f"{where}: 'tags' must be a list of strings; seen {_brief(tags)}.")
-        expected = row.get(reference)
-        if reference in row:
-            wrong = self.answer.check_reference(expected)
-            if wrong:
-                way = (
-                    "Leave the field out where there is no reference."
-                    if expected is None
-                    else "Correct the row or add the value to the answer contract."
-                )
-                raise TaskError(f"{where}: {reference} {wrong}. {way}")
+        if not isinstance(tags, list) or not all(isinstance(tag, str) and is_text(tag) for tag in tags):
+            raise TaskError(f"{where}: 'tags' must be a list of strings; seen {brief(tags)}.")
         fields = {name: row[name] for name in row if name in required or name in optional}
-        return Example(row["id"], fields, expected, tuple(tags), line)
+        return Example(row["id"], fields, self._reference(read), tuple(tags), read.line)
+
+    def _reference(self, read: Row) -> str | None:
+        """Return the checked reference of a row; what others wrote as a reply is read as one, a flat row is taken to the letter."""
+        name = self.answer.reference_field
+        if name not in read.values:
+            return None
+        expected: str | None = read.values[name]
+        way = "Correct the row or add the value to the answer contract."
+        if read.shape and expected is not None:
+            parsed = self.answer.parse(expected)
+            if isinstance(parsed, Malformed):
+                raise TaskError(f"{read.where}: the reference of the {read.shape} row, {brief(expected)}, is {self.answer.misfit}. {way}")
+            expected = parsed
+        wrong = self.answer.check_reference(expected)
+        if wrong:
+            way = "Leave the field out where there is no reference." if expected is None else way
+            raise TaskError(f"{read.where}: {name} {wrong}. {way}")
+        return expected
 
     def _labels(self, data: bytes, examples: Mapping[str, Example]) -> dict[str, str]:
         """Return the labels of a labels file by id, checked against the held-out rows."""
@@ -210,14 +241,14 @@ class Task:
         labels: dict[str, str] = {}
         for number, _, row in read_rows(data, shown):
             where = f"{shown}:{number}"
-            _check_names(row, where, {"id", reference}, {"id", "input", reference}, "A row of labels has no others.")
+            check_names(row, where, {"id", reference}, frozenset({"id", "input", reference}), "A row of labels has no others.")
             example = examples.get(row["id"]) if isinstance(row["id"], str) else None
             if example is None:
-                raise TaskError(f"{where}: {heldout} has no row with id {_brief(row['id'])}. Correct the id or remove the line.")
+                raise TaskError(f"{where}: {heldout} has no row with id {brief(row['id'])}. Correct the id or remove the line.")
             prompt = self.render(example)
             seen = row.get("input", prompt)
             if not isinstance(seen, str):
-                raise TaskError(f"{where}: field 'input' must be a string; seen {_brief(seen)}. Correct or remove it.")
+                raise TaskError(f"{where}: field 'input' must be a string; seen {brief(seen)}. Correct or remove it.")
             label = row[reference]
             if label in (None, ""):
                 continue
@@ -229,7 +260,7 @@ class Task:
                 at = next(differs, min(len(seen), len(prompt)))
                 raise TaskError(
                     f"{where}: the prompt of row {example.id!r} has changed since it was labelled: from character {at + 1} on it was"
-                    f" {_brief(seen[at:])} and is {_brief(prompt[at:])}. Set {reference} to null and label it again, or remove 'input'"
+                    f" {brief(seen[at:])} and is {brief(prompt[at:])}. Set {reference} to null and label it again, or remove 'input'"
                     " where the label still holds."
                 )
             if example.expected not in (None, label):
@@ -240,39 +271,6 @@ class Task:
         return labels
 
 
-def overlap(train: Iterable[Example], heldout: Iterable[Example]) -> list[tuple[Example, Example]]:
-    """Return the pairs (held-out, training) whose fields are equal but for case, blanks and punctuation."""
-
-    def normal(example: Example) -> tuple[tuple[str, str], ...]:
-        return tuple(
-            (name, " ".join(re.findall(r"\w+", text.casefold())) or text.strip())
-            for name, text in sorted(example.fields.items())
-            if text.strip()
-        )
-
-    seen = {normal(example): example for example in train}
-    return [(example, seen[key]) for example in heldout if (key := normal(example)) in seen]
-
-
-def read_rows(data: bytes, shown: str) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
-    """Yield the rows of a JSONL file's `data`: the line number from 1, the line as it stands, and its object; blank lines are passed over.
-
-    Raises:
-        TaskError: a line is no JSON object in UTF-8, or its id stands on an earlier line; the text begins with ``shown:line``.
-    """
-    first_line: dict[str, int] = {}
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        row = _object(line, f"{shown}:{number}")
-        name = row.get("id")
-        if isinstance(name, str):
-            if name in first_line:
-                raise TaskError(f"{shown}:{number}: id {name!r} stands already at line {first_line[name]}. Give each row its own.")
-            first_line[name] = number
-        yield number, line, row
-
-
 def shown_path(path: Path) -> str:
     """Return `path` as messages show it: relative to the current folder where it lies below, with forward slashes."""
     absolute = Path(os.path.abspath(path))
@@ -280,52 +278,3 @@ def shown_path(path: Path) -> str:
         return absolute.relative_to(Path.cwd()).as_posix()
     except ValueError:
         return absolute.as_posix()
-
-
-def _check_names(row: Mapping[str, Any], where: str, required: set[str], known: set[str], way_out: str) -> None:
-    for name in row:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else way_out
-            raise TaskError(f"{where}: unknown field {name!r}. Known are {', '.join(sorted(known))}. {hint}")
-    missing = sorted(required - row.keys())
-    if missing:
-        raise TaskError(f"{where}: the row lacks {', '.join(map(repr, missing))}. Each row of this file needs it.")
-
-
-def _is_text(value: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _brief(value: object) -> str:
-    try:
-        text = json.dumps(value, default=str)
-    except (RecursionError, ValueError):
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _object(line: bytes, where: str) -> dict[str, Any]:
-    """Parse one line as a JSON object without repeated keys and without NaN or Infinity."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        repeated = {key for key in keys if keys.count(key) > 1}
-        if repeated:
-            raise TaskError(f"{where}: key {min(repeated)!r} stands twice in the row. Keep one.")
-        return dict(pairs)
-
-    def constant(name: str) -> float:
-        raise TaskError(f"{where}: {name} is not JSON. Use a number, a string or null.")
-
-    try:
-        row = json.loads(line.decode("utf-8-sig"), object_pairs_hook=unique, parse_constant=constant)
-    except UnicodeDecodeError as error:
-        raise TaskError(f"{where}:{error.start + 1}: the row is not UTF-8. Save the file as UTF-8.") from None
-    except json.JSONDecodeError as error:
-        raise TaskError(f"{where}:{error.colno}: the row is not JSON: {error.msg}. Write one JSON object a line.") from None
-    except (RecursionError, ValueError) as error:
-        raise TaskError(f"{where}: the row is nested too deeply or holds too long a number: {error}. Rows are flat objects.") from None
-    if not isinstance(row, dict):
-        raise TaskError(f"{where}: the row is no JSON object; seen {_brief(row)}. Write one JSON object a line.")
-    return row

@@ -22,6 +22,7 @@ ROWS = [
     ("errors",),
     ("stats", "files"),
     ("answers",),
+    ("rows",),
     ("task",),
     ("recording",),
     ("models",),
@@ -42,7 +43,7 @@ HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "safetensors"}
 HEAVY_ROOMS = {"models", "student", "artefacts"}
 STANDARD_ONLY = {"stats", "files"}
 UNLOADED = ("torch", "transformers", "openai", "jinja2", "numpy", "trl", "peft", "datasets", "filelock")
-PUBLIC = ["Checkpoint", "Comparison", "DistillError", "Example", "Judgement", "Labels", "Recipe", "Serving", "Task"]
+PUBLIC = ["Checkpoint", "Comparison", "Curation", "DistillError", "Endpoint", "Example", "Judgement", "Labels", "Recipe", "Serving", "Task"]
 MOST_LINES = 400
 
 

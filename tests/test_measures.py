@@ -202,8 +202,8 @@ def test_an_inconclusive_drop_reads_as_designed():
         (
             lambda: SpeedGain([3.3] * 30, "recorded", "2026-11-22T10:00:00Z", judging=STRICT) >= 2,
             "speed gain is not shown to be at least 2 times: inconclusive\n"
-            "  median of 30 pairs with the recorded teacher: 3.30 times (95% bound 3.30 times), from a recording of 2026-11-22\n"
-            "  with a recorded teacher 1.7 times the limit must be shown: time both models in one run, or hold student_latency to a limit",
+            "  median of 30 pairs with recorded times: 3.30 times (95% bound 3.30 times), from a recording of 2026-11-22\n"
+            "  with recorded times 1.7 times the limit must be shown: time both models in one run (--distill-live), or hold student_latency to a limit",
         ),
         (
             lambda: SpeedGain([9.0] * 30, "live", "", judging=STRICT, why="the machine was busy") >= 2,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pytest_distill import results
 from pytest_distill.errors import DistillError
 from pytest_distill.evaluate import Series, Timing
+from pytest_distill.recording import Reply
 from pytest_distill.results import SCHEMA, verdict
 from tests.fakes import RuleModel
 from tests.test_compare import make
@@ -135,11 +138,15 @@ def test_a_result_that_cannot_be_trusted_is_refused(tmp_path, data, words):
     assert "Run pytest --distill" in str(caught.value)
 
 
+REPLY = Reply("k", "h0", "big", "a", "answered", 1, 1, "2026-11-22T10:00:52Z")
+REPLIES = {"teacher": [REPLY], "student": [REPLY]}
+
+
 def test_a_comparison_as_the_result_holds_it(tmp_path):
     """An entry holds every key that its readers know, with both models in the same form, and is plain JSON."""
     comparison = make(tmp_path)
     entry = results.comparison_entry(
-        comparison, {"id": "f::s", "n": "replaced"}, {"teacher": RuleModel("big"), "student": RuleModel("small")}
+        comparison, {"id": "f::s", "n": "replaced"}, {"teacher": RuleModel("big"), "student": RuleModel("small")}, REPLIES
     )
     assert json.loads(json.dumps(entry, allow_nan=False)).keys() == entry.keys()
     assert set(entry) == {
@@ -151,8 +158,9 @@ def test_a_comparison_as_the_result_holds_it(tmp_path):
     assert entry["models"]["student"] == {
         "name": "small", "revision": None, "digest": "sha256:small-[]", "parameters": 1, "accuracy": 0.5, "why": None,
         "macro_f1": comparison.macro_f1("student"), "latency_ms": {"n": 30, "p50": 20.0, "p90": 20.0, "p95": None, "p99": None},
-        "first_token_ms": None, "per_token_ms": None, "tokens_per_second": None, "tokens_out_p50": None, "tokens_in": 80, "tokens_out": 16,
-        "cost_usd": None, "origin": "answered 2026-11-22T10:00:52Z",
+        "first_token_ms": None, "per_token_ms": None, "tokens_per_second": None, "tokens_out_p50": None, "tokens_in": 80, "tokens_cached": 0,
+        "tokens_out": 16, "cost_usd": None, "origin": "answered 2026-11-22T10:00:52Z", "answered_by": None, "outcomes": {"answered": 1},
+        "retires": None, "terms": None,
     }  # fmt: skip
     assert entry["models"]["teacher"]["latency_ms"] == {"n": 30, "p50": 60.0, "p90": 60.0, "p95": None, "p99": None}
     assert entry["models"]["teacher"].keys() == entry["models"]["student"].keys()
@@ -164,7 +172,7 @@ def test_a_comparison_holds_what_is_known_of_tokens(tmp_path):
     """Where a model says when its first token came and counts tokens, the entry holds their medians."""
     streamed = Series((0.05, 0.04, 0.07), (0.01, 0.02, 0.07), (5, 3, 1))
     comparison = make(tmp_path, timing=Timing(Series((0.06,) * 3, (), (2, 4, 6)), streamed, "live", "", ""))
-    entry = results.comparison_entry(comparison, {}, {"teacher": RuleModel("big"), "student": RuleModel("small")})
+    entry = results.comparison_entry(comparison, {}, {"teacher": RuleModel("big"), "student": RuleModel("small")}, REPLIES)
     names = ("first_token_ms", "per_token_ms", "tokens_per_second", "tokens_out_p50")
     assert [entry["models"]["student"][name] for name in names] == [
         {"n": 3, "p50": 20.0, "p90": None, "p95": None, "p99": None}, 10.0, 75.0, 3,
@@ -179,3 +187,44 @@ def test_the_environment_of_a_folder_without_git(tmp_path):
     assert {"pytest", "pytest-distill"} <= found["packages"].keys()
     assert found["cpu"] == results.machine()
     assert found["cpu"].endswith(" cores")
+
+
+HOSTED = replace(
+    REPLY, origin="https://api.example/v1", answered_by="big-2026-01-01", terms="research only", parameters={"max_tokens": 4}, retires=""
+)
+
+
+def test_an_endpoint_is_told_by_its_replies(tmp_path):
+    """What the replies of an Endpoint know stands with its model: origin, who answered, outcomes, retirement and licence note."""
+    replies = [replace(HOSTED, retires="2027-01-14"), replace(HOSTED, outcome="refused")]
+    entry = results.comparison_entry(
+        make(tmp_path), {}, {"teacher": RuleModel("big"), "student": RuleModel("small")}, REPLIES | {"teacher": replies}
+    )
+    teacher = entry["models"]["teacher"]
+    assert teacher["origin"] == "recorded 2026-11-22 from https://api.example/v1"
+    assert (teacher["answered_by"], teacher["retires"], teacher["terms"]) == ("big-2026-01-01", "2027-01-14", "research only")
+    assert teacher["outcomes"] == {"answered": 1, "refused": 1}
+
+
+@pytest.mark.parametrize(
+    ("days", "words"), [(61, None), (60, "in 60 days"), (1, "in 1 days"), (0, "no longer there"), (-5, "no longer there")]
+)
+def test_a_model_about_to_be_shut_down_is_noted(days, words):
+    """Sixty days before a hosted model is shut down its result begins to say so, and goes on afterwards."""
+    day = (datetime.now(UTC).date() + timedelta(days=days)).isoformat()
+    notes = results.reply_notes("big", [replace(HOSTED, retires=day)])
+    assert bool(notes) == (words is not None)
+    if words:
+        assert notes[0].startswith(f"big is shut down on {day} (")
+        assert words in notes[0]
+
+
+def test_what_a_server_passed_over_is_noted():
+    """Log probabilities that never came and a response format that is not kept are said; where they came, nothing is."""
+    asked = replace(HOSTED, parameters={"logprobs": True, "response_format": {"type": "json_object"}})
+    assert results.reply_notes("big", [replace(asked, logprobs=[["a", -0.1, []]])]) == []
+    notes = results.reply_notes("big", [replace(asked, outcome="malformed"), asked])
+    assert notes == [
+        "big was asked for log probabilities and its server sent none",
+        "big was given a response format, and 1 of 2 replies do not keep to it: its server does not enforce it",
+    ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_distill.answers import Labels
 from pytest_distill.errors import TaskError
-from pytest_distill.task import Example, Task, overlap, shown_path
+from pytest_distill.task import Example, Task, shown_path
 
 PROMPT = "Q: {{ question }}{% if hint %} ({{ hint }}){% endif %}"
 GOOD = {"id": "a", "question": "why?", "expected_label": "yes"}
@@ -271,6 +271,11 @@ def test_labels_are_for_held_out_rows_alone(folder):
         ({"max_tokens": True}, "seen True"),
         ({"max_tokens": 2.0}, "seen 2.0"),
         ({"extra": "source"}, "task 't': extra is a list of field names; write extra=('source',)."),
+        ({"stable": -0.1}, "task 't': stable is a share of prompts from 0 to 1, or None; seen -0.1."),
+        ({"stable": 1.5}, "seen 1.5"),
+        ({"stable": float("nan")}, "seen NaN"),
+        ({"stable": True}, "seen true"),
+        ({"stable": "0.1"}, 'seen "0.1"'),
         ({"prompt": "a\n{{ b"}, "task 't': the prompt's line 2 is not Jinja2"),
         ({"prompt": "{{ a | nosuchfilter }}"}, "task 't': the prompt's line 1 is not Jinja2"),
         ({"prompt": 5}, "task 't': the prompt must be a string, a Jinja2 template; seen 5."),
@@ -278,7 +283,7 @@ def test_labels_are_for_held_out_rows_alone(folder):
     ids=str,
 )
 def test_a_bad_declaration_is_refused_at_once(folder, changed, words):
-    """A wrong name, max_tokens, extra or prompt is a TaskError before any row is read."""
+    """A wrong name, max_tokens, extra, stable or prompt is a TaskError before any row is read."""
     with pytest.raises(TaskError) as caught:
         make(folder, **changed)
     assert words in str(caught.value)
@@ -325,6 +330,14 @@ def test_the_declaration_decides_its_digest(folder, changed):
     assert plain.heldout_digest == other.heldout_digest
 
 
+@pytest.mark.parametrize("stable", [0, 0.05, 1])
+def test_the_limit_of_stability_leaves_every_digest(folder, stable):
+    """How stable the teacher must be decides neither what is asked nor what is right."""
+    plain, other = make(folder), make(folder, stable=stable)
+    assert (plain.stable, other.stable) == (None, stable)
+    assert (plain.digest, plain.train_digest, plain.heldout_digest) == (other.digest, other.train_digest, other.heldout_digest)
+
+
 @pytest.mark.parametrize(
     "data",
     [row(id="b"), row(question="Why?"), row(hint=""), row(expected_label="no"), row(tags=["x"]), row() + b"\n" + row(id="b")],
@@ -355,33 +368,7 @@ def test_the_questions_digest_outlives_labels(folder):
     assert len({plain, *(make(folder, other).questions_digest for other in others)}) == 5
 
 
-# Leaks and paths
-
-
-def example(name: str, **fields: str) -> Example:
-    return Example(name, fields, "yes", (), 1)
-
-
-@pytest.mark.parametrize("text", ["Where is it?", "  where IS it", "where, is: it!", "WHERE\nis it"])
-def test_overlap_ignores_case_blanks_and_punctuation(text):
-    """Texts that differ in nothing but case, blanks and punctuation are the same example."""
-    held, trained = example("h", text=text), example("t", text="where is it?")
-    assert overlap([trained], [held]) == [(held, trained)]
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [({"text": "where was it"}, {"text": "where is it"}), ({"a": "x"}, {"b": "x"}), ({"text": "???"}, {"text": "!!!"}),
-     ({"a": "x y", "b": "z"}, {"a": "x", "b": "y z"})],
-)  # fmt: skip
-def test_overlap_tells_other_texts_apart(one, other):
-    """Other words, the same words in other fields, and different punctuation without any word are different examples."""
-    assert overlap([example("t", **one)], [example("h", **other)]) == []
-
-
-def test_a_blank_field_is_as_good_as_none():
-    """A field that is empty counts as missing when examples are compared."""
-    assert len(overlap([example("t", text="x", hint=" ")], [example("h", text="x")])) == 1
+# Paths
 
 
 def test_paths_are_shown_from_here(folder):

@@ -15,9 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_distill import evaluate
 from pytest_distill.errors import ModelError
-from pytest_distill.evaluate import Series, Timing, noise, time_pairs
+from pytest_distill.evaluate import Series, Timing, noise, time_pairs, timing
 from pytest_distill.models import Timed
 from pytest_distill.models.device import disturbance, threads, workload
 from pytest_distill.stats import sign_p
@@ -298,7 +297,7 @@ def false_passes(n: int, runs: int, ratios: Callable[[Machine], list[float]]) ->
 @pytest.mark.parametrize("n", [30, 50, 100])
 def test_drift_does_not_pass_a_gain_at_the_limit(n, monkeypatch):
     """Interleaved pairs under a machine that drifts by 30 % show a gain that is just met in at most 6.5 % of timings."""
-    monkeypatch.setattr(evaluate, "noise", lambda student, reference: "")  # it would stop most of these
+    monkeypatch.setattr(timing, "noise", lambda student, reference: "")  # it would stop most of these
 
     def interleaved(machine: Machine) -> list[float]:
         return time_pairs(Drifting(machine, 2.0), Drifting(machine, 1.0), PROMPTS, 7, "", pairs=n, workload=lambda: 1.0).ratios

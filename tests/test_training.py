@@ -20,7 +20,7 @@ pytest.importorskip("trl")
 # These tests are about training; whether the machine is steady enough for a timing is not theirs to fail on.
 STEADY = """
 import pytest_distill.evaluate
-pytest_distill.evaluate.noise = lambda student, reference: ""
+pytest_distill.evaluate.timing.noise = lambda student, reference: ""
 """
 BODY = (
     STEADY
@@ -95,12 +95,12 @@ def test_only_the_completion_is_trained(trained):
     from pytest_distill.student.train import tokenised
 
     tokenizer = AutoTokenizer.from_pretrained(trained[0] / "base")
-    (row,), dropped = tokenised([{"prompt": "train row=1", "completion": "yes"}], tokenizer, 64)
+    (row,), dropped = tokenised([{"id": "train-1", "prompt": "train row=1", "completion": "yes"}], tokenizer, 64)
     kept = [token for token in row["labels"] if token != -100]
     assert tokenizer.decode(kept) == " yes<|end|>"
     assert tokenizer.decode(row["input_ids"]) == "train row=1 yes<|end|>"
-    assert dropped == 0
-    assert tokenised([{"prompt": "train row=1", "completion": "yes"}], tokenizer, 5) == ([], 1)
+    assert dropped == []
+    assert tokenised([{"id": "train-1", "prompt": "train row=1", "completion": "yes"}], tokenizer, 5) == ([], ["train-1"])
 
 
 def test_an_unchanged_student_comes_from_the_store_without_torch(trained):

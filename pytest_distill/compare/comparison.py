@@ -196,7 +196,10 @@ class Comparison:
     @cached_property
     def speed_gain(self) -> SpeedGain:
         """Teacher time over student time, one prompt alone: ``assert comparison.speed_gain >= 2``."""
-        return SpeedGain(self.timing.ratios, self.timing.timed, self.timing.at, judging=self.judging, why=self.timing.noise)
+        timing = self.timing
+        return SpeedGain(
+            timing.ratios, timing.timed, timing.recorded or timing.at, judging=self.judging, why=timing.noise or timing.unpaired
+        )
 
     @cached_property
     def student_latency(self) -> Latency:
@@ -211,11 +214,13 @@ class Comparison:
             return None
         n = len(self.examples)
         a_request = [
-            per_request(price, side.tokens_in / n, 0.0, side.tokens_out / n) if price else 0.0
+            per_request(price, (side.tokens_in - side.tokens_cached) / n, side.tokens_cached / n, side.tokens_out / n) if price else 0.0
             for price, side in ((teacher, self.teacher), (student, self.student))
         ]
         rate = self.serving.requests_per_second if self.serving else None
-        return Bill(a_request[0], a_request[1], self.serving, rate or 1 / median(self.timing.student.seconds))
+        if self.serving and not rate and not self.timing.student.seconds:
+            return None
+        return Bill(a_request[0], a_request[1], self.serving, rate or 1 / median(self.timing.student.seconds or [1.0]))
 
     @property
     def _unpriced(self) -> str:
@@ -224,6 +229,8 @@ class Comparison:
                 return "the teacher costs nothing"
             timed = self.serving is not None and self.serving.requests_per_second is None
             return self.timing.noise if timed else ""
+        if not self.timing.student.seconds:
+            return self.timing.unpaired
         if self.prices[0] is None:
             return f"the teacher {self.teacher.model!r} has no price. Give it price=(input, cached, output) in US dollars a million tokens"
         return "nothing says what the student costs. Add serving=Serving(usd_per_hour=…, requests_per_month=…) to the mark distill"

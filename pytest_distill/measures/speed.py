@@ -66,13 +66,13 @@ class SpeedGain(Measure):
 
     def facts(self) -> str:
         bound = "none: too few pairs" if self.bound is None else self.show(self.bound)
-        pairs = "pairs with the recorded teacher" if self.timed == "recorded" else "interleaved pairs"
+        pairs = "pairs with recorded times" if self.timed == "recorded" else "interleaved pairs"
         when = f", timed {self.at}" if self.timed == "stored" else self.source()
         return f"median of {self.n} {pairs}: {self.show(self.estimate)} ({self.confidence} bound {bound}){when}"
 
     def advice(self, limit: float) -> str:
         if self.timed == "recorded":
-            return f"with a recorded teacher {float(RECORDED_FACTOR):g} times the limit must be shown: time both models in one run, or hold student_latency to a limit"
+            return f"with recorded times {float(RECORDED_FACTOR):g} times the limit must be shown: time both models in one run (--distill-live), or hold student_latency to a limit"
         if self.estimate > limit:
             return "a quieter machine or more pairs (--distill-pairs) may decide"
         return "the student is about as slow as the limit"

@@ -15,7 +15,8 @@ from typing import Any
 
 from pytest_distill.errors import ModelError
 from pytest_distill.files import digest
-from pytest_distill.models import Answer, Checkpoint, Timed
+from pytest_distill.models.checkpoint import Checkpoint
+from pytest_distill.models.model import Answer, Timed
 
 # Chosen by 4-fold cross-validation on the training rows of retrieval routing (83.4 %). Punctuation and the beginning of the text count
 # as words. Pieces that fewer than one prompt in 5,000 has cost time and generalise worse; small training sets keep every piece.

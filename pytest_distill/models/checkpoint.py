@@ -11,15 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_distill.errors import ModelError
 from pytest_distill.files import digest, file_digest, folder_digests
 from pytest_distill.models.adapter import CONFIG, WEIGHTS, check_adapter, count_parameters
 from pytest_distill.models.device import settle_threads
-
-if TYPE_CHECKING:
-    from pytest_distill.models import Answer, Timed
+from pytest_distill.models.model import Answer, Timed
 
 BATCH = 64
 # What decides a model's replies; anything else in the folder (a model card, a training report) does not.
@@ -173,8 +171,6 @@ class Checkpoint:
         import torch
         from transformers import StoppingCriteria
 
-        from pytest_distill.models import Timed
-
         synchronise, first, tokens = self._synchronise, 0.0, 0
 
         class Watch(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped
@@ -223,8 +219,6 @@ class Checkpoint:
     def _generate(self, prompts: Sequence[str], max_tokens: int, *watch: Any) -> list[Answer]:
         import torch
         from transformers import GenerationConfig, StoppingCriteriaList
-
-        from pytest_distill.models import Answer
 
         tokenizer, model = self._tokenizer, self._model
         inputs = self._tokens(prompts, return_tensors="pt", padding=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_distill.plugin.options import add_options, settings_of
+from pytest_distill.plugin.options import add_options, check_alone, settings_of
 
 if TYPE_CHECKING:
     from pytest_distill.compare import Comparison
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_distill.plugin.flow import Pairing
     from pytest_distill.recording import Reply
 
-MARK = "distill(task, teacher, students, serving): compare each student with the teacher on the task's held-out examples"
+MARK = "distill(task, teacher, students, serving, curation): compare each student with the teacher on the task's held-out examples"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.addinivalue_line("python_files", "bench_*.py")
         config.pluginmanager.register(Run(config, settings_of(config)), "distill-run")
+    else:
+        check_alone(config)
 
 
 @pytest.fixture(scope="module")

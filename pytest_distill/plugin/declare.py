@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_distill.curate import Curation
 from pytest_distill.errors import DistillError
 from pytest_distill.measures import Serving
 from pytest_distill.models import Model
@@ -17,7 +18,7 @@ from pytest_distill.models.checkpoint import checked_price
 from pytest_distill.student import Recipe
 from pytest_distill.task import Task
 
-NAMES = ("task", "teacher", "students", "serving")
+NAMES = ("task", "teacher", "students", "serving", "curation")
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ class Student:
 
 @dataclass(frozen=True)
 class Declaration:
-    """A mark: the task, its teacher, the students in order, each seed by itself, and what running a student takes."""
+    """A mark: the task, its teacher, the students in order, each seed by itself, what running a student takes, and what it is trained on."""
 
     task: Task
     teacher: Model
     students: Sequence[Student]
     serving: Serving | None
+    curation: Curation
 
 
 def declared(mark: pytest.Mark) -> Declaration:
@@ -62,7 +64,7 @@ def declared(mark: pytest.Mark) -> Declaration:
             raise DistillError(f"mark distill knows no {name!r}. {hint}")
     if len(mark.args) > len(NAMES):
         raise DistillError(f"mark distill takes a task, a teacher and students; seen {len(mark.args)} arguments.")
-    task, teacher, students, serving = (given.get(name) for name in NAMES)  # type: tuple[Any, Any, Any, Any]
+    task, teacher, students, serving, curation = (given.get(name) for name in NAMES)  # type: tuple[Any, Any, Any, Any, Any]
     if not isinstance(task, Task):
         raise DistillError(f"mark distill names no task; seen {task!r}. Write pytest.mark.distill(task, teacher=…, students=[…]).")
     if not is_model(teacher):
@@ -70,7 +72,9 @@ def declared(mark: pytest.Mark) -> Declaration:
     checked_price(getattr(teacher, "price", None))
     if serving is not None and not isinstance(serving, Serving):
         raise DistillError(f"mark distill: serving is a Serving(usd_per_hour=…, requests_per_month=…); seen {serving!r}.")
-    return Declaration(task, teacher, _students(students), serving)
+    if curation is not None and not isinstance(curation, Curation):
+        raise DistillError(f"mark distill: curation is a Curation(…); seen {curation!r}.")
+    return Declaration(task, teacher, _students(students), serving, curation or Curation())
 
 
 def _students(students: Any) -> list[Student]:

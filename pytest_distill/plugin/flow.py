@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_distill.ask import ask
+from pytest_distill.ask import ask, keys_of
 from pytest_distill.compare import Comparison, ladder, ladder_note
-from pytest_distill.curate import TrainingSet, curate
+from pytest_distill.curate import Leak, TrainingSet, curate
 from pytest_distill.errors import AdapterError, DistillError
-from pytest_distill.evaluate import Evaluation, Timing, evaluate, time_pairs
-from pytest_distill.files import digest, write_json
-from pytest_distill.models import Checkpoint, Model
+from pytest_distill.evaluate import Evaluation, check_samples, check_stable, evaluate, timing_sample
+from pytest_distill.files import digest
+from pytest_distill.models import Checkpoint, Endpoint, Model
 from pytest_distill.models.adapter import WEIGHTS, check_adapter
 from pytest_distill.models.baselines import Linear, Majority, Prompted, choose_shots
-from pytest_distill.models.device import disturbance, exclusive, pick, workload
+from pytest_distill.models.device import exclusive, pick
 from pytest_distill.plugin.declare import Declaration, Student
-from pytest_distill.recording import Recording, Reply, reply_key
+from pytest_distill.plugin.timing import timing_of
+from pytest_distill.recording import Recording, Reply
 from pytest_distill.report.label import write_sheet
-from pytest_distill.results import comparison_entry, machine
+from pytest_distill.results import comparison_entry, curation_facts, left_out, reply_notes
 from pytest_distill.student import Recipe
 from pytest_distill.student.job import TrainingProgress
 from pytest_distill.student.store import Entry, Store, build
@@ -47,8 +47,11 @@ class Pairing:
     file: Path
     line: int
     run: Run = field(repr=False)
+    leaks: Sequence[Leak] = field(default=(), repr=False)
+    note: str = ""  # what a reader should know of the search for leaks
     facts: dict[str, Any] = field(default_factory=dict)
     kept: TrainingSet | None = field(default=None, repr=False)
+    said: dict[str, str] = field(default_factory=dict)  # digests of what Endpoints said: their replies are inputs, as files are
 
     @property
     def task(self) -> Task:
@@ -103,55 +106,98 @@ class Pairing:
         try:
             yield
         except DistillError as error:
-            pytest.fail(str(error), pytrace=False)
+            raise pytest.fail.Exception(str(error), pytrace=False) from None  # the sentence once, without what led to it
 
     def _ask(
-        self, model: Model, examples: Sequence[Example], recording: Recording, what: str, committed: Recording | None = None
+        self,
+        model: Model,
+        examples: Sequence[Example],
+        what: str,
+        *,
+        recording: Recording | None = None,
+        committed: Recording | None = None,
+        alone: Collection[str] = (),
     ) -> list[Reply]:
+        hosted = isinstance(model, Endpoint)
+
         @contextmanager
         def ready() -> Iterator[None]:
-            with exclusive(self.device, self.run.progress.say):
-                self.run.progress.say(f"{self.task.name}: {what}: loading {model.name} on {self.device}")
+            with exclusive(model.server if isinstance(model, Endpoint) else self.device, self.run.progress.say):
+                how = f"asking {model.name}" if hosted else f"loading {model.name} on {self.device}"
+                self.run.progress.say(f"{self.task.name}: {what}: {how}")
                 model.load(self.device)
-                yield
+                try:
+                    yield
+                finally:
+                    if hosted:
+                        model.unload()  # a connection is cheap to open again, and none may outlive an error
 
         return ask(
             model,
             self.task,
             examples,
-            recording,
+            recording or self.recording_of(model),
             committed=committed,
+            may_ask=self.run.settings.record or not hosted,
+            alone=alone,
+            budget=self.run.budget,
             ready=ready,
             progress=lambda done, of: self.run.progress.step(f"{self.task.name}: {what}", done, of),
+            say=self.run.progress.say,
         )
 
-    def _replies_of(self, model: Model) -> Recording:
+    def committed_path(self, model: Model) -> Path:
+        """Where replies of `model` lie that are kept beside the benchmark, to be committed and replayed."""
+        return self.file.parent / "recordings" / f"{self.task.name}.{model.name}.jsonl"
+
+    def recording_of(self, model: Model) -> Recording:
+        """Where the replies of `model` are found: beside the benchmark what an Endpoint said, in the store what any other model said."""
+        if isinstance(model, Endpoint):
+            return self.committed(model)
         return Recording(self.store.replies_path(model.digest, self.device))
+
+    def committed(self, model: Model) -> Recording:
+        """The recording beside the benchmark; its lock lies in the store, out of the way of what is committed."""
+        path = self.committed_path(model)
+        return Recording(path, lock=self.store.root / "locks" / f"{path.name}.lock")
 
     def teacher_replies(self) -> list[Reply]:
         """The teacher's replies to the training rows."""
-        path = self.file.parent / "recordings" / f"{self.task.name}.{self.teacher.name}.jsonl"
-        committed = Recording(path)
-        target = committed if self.run.settings.record else self._replies_of(self.teacher)
-        return self._ask(self.teacher, self.task.train_examples, target, "teacher answers the training rows", committed)
+        what, examples = "teacher answers the training rows", self.task.train_examples
+        if isinstance(self.teacher, Endpoint):
+            check_samples(self.task, self.teacher)
+            replies = self._ask(self.teacher, examples, what)
+            self.said["training"] = _said(replies)
+            return replies
+        committed = self.committed(self.teacher)
+        target = committed if self.run.settings.record else self.recording_of(self.teacher)
+        return self._ask(self.teacher, examples, what, recording=target, committed=committed)
 
     def curate(self, replies: Sequence[Reply]) -> TrainingSet:
         """The training set that the replies make."""
-        kept = curate(self.task, self.task.train_examples, replies)
-        rejected = {reason: len(ids) for reason, ids in kept.rejected.items()}
-        self.facts |= {"train_examples": len(kept.rows), "rejected": rejected}
+        kept = curate(self.task, self.task.train_examples, replies, self.declaration.curation, self.leaks)
+        self.facts |= {"train_examples": len(kept.rows), **curation_facts(kept)}
         self.kept = kept
         return kept
+
+    def decided(self, recipe: Recipe) -> list[Any]:
+        """What a person decides about the student that `recipe` makes."""
+        curation = asdict(self.declaration.curation)
+        return [self.task.digest, self.task.train_digest, self.teacher.digest, recipe.decided(), curation]
+
+    def fingerprint(self, decided: list[Any], kept: TrainingSet) -> str:
+        """What names in the store the student that was `decided` on and learns from `kept`."""
+        # The rows themselves: a benchmark file may bring its own training_set, and a teacher may answer otherwise elsewhere.
+        rows = [[row.prompt, row.completion] for row in kept.rows]
+        return digest([decided, rows, build(self.device)])
 
     def trained_student(self, kept: TrainingSet) -> Model:
         """The student that the recipe makes of `kept`: from the store where inputs and build are unchanged."""
         recipe = self.student
         assert isinstance(recipe, Recipe)
-        decided = [self.task.digest, self.task.train_digest, self.teacher.digest, recipe.decided()]
         device = self.device
-        # The rows themselves: a benchmark file may bring its own training_set, and a teacher may answer otherwise elsewhere.
-        rows = [[row.prompt, row.completion] for row in kept.rows]
-        fingerprint = digest([decided, rows, build(device)])
+        decided = self.decided(recipe)
+        fingerprint = self.fingerprint(decided, kept)
         entry = self._obtain(recipe, fingerprint, kept, device)
         model = Checkpoint(str(recipe.base), revision=recipe.revision, adapter=entry.adapter, name=recipe.name)
         notes = list(entry.notes)
@@ -166,7 +212,10 @@ class Pairing:
                 notes.append(f"the stored adapter was refused and trained again: {error} (set aside in {shown_path(aside)})")
         manifest = entry.manifest
         if manifest["too_long"]:
-            notes.append(f"{manifest['too_long']} rows were longer than max_length={recipe.max_length} tokens and were left out")
+            count, said = manifest["too_long"], f"longer than max_length={recipe.max_length} tokens"
+            notes.append(f"{count} rows were {said} and were left out")
+            self.facts["rejected"]["too long"] = count
+            self.facts["left_out"] += [left_out("too long", count, name, said, None) for name in manifest.get("too_long_ids", ())]
         self.facts |= {
             "inputs_digest": digest([decided, self.task.heldout_digest]),
             "fingerprint": fingerprint,
@@ -204,9 +253,8 @@ class Pairing:
         decided = [self.task.digest, self.teacher.digest, model.digest]
         fingerprint = digest([decided, build(self.device)])
         adapter = getattr(model, "adapter", None)
+        self.facts = {"train_examples": None, "rejected": {}, "replaced": {}, "left_out": []} | self.facts
         self.facts |= {
-            "train_examples": None,
-            "rejected": {},
             "inputs_digest": digest([decided, self.task.heldout_digest]),
             "fingerprint": fingerprint,
             "attempt": self._attempt(fingerprint),
@@ -226,25 +274,31 @@ class Pairing:
         return self.store.attempt(self.run.relative(self.file), self.task.questions_digest, key)
 
     def _all_recorded(self, model: Model) -> bool:
-        recording = self._replies_of(model)
-        return all(
-            recording.get(reply_key(model.digest, self.task.render(example), self.task.max_tokens))
-            for example in self.task.heldout_examples
-        )
+        recording, prompts = self.recording_of(model), [self.task.render(example) for example in self.task.heldout_examples]
+        return all(recording.holds(key) for of_one in keys_of(model, self.task, prompts) for key in of_one)
 
     def compare(self, student: Model) -> Comparison:
         """Both models on the held-out examples, timed side by side."""
         examples = self.task.heldout_examples
         if "fingerprint" not in self.facts:  # a benchmark file overrides the fixture `student`
             self.loaded_student(student)
-        sides = (("teacher", self.teacher), ("student", student))
-        evaluations = {role: self._evaluated(model, f"{role} answers the held-out rows") for role, model in sides}
+        models = {"teacher": self.teacher, "student": student}
+        replies = {role: self.held_out(model, f"{role} answers the held-out rows") for role, model in models.items()}
+        stable = check_stable(self.task, self.teacher, replies["teacher"])
+        evaluations = {role: evaluate(model.name, self.task, examples, replies[role]) for role, model in models.items()}
+        hosted = [role for role, model in models.items() if isinstance(model, Endpoint)]
+        self.said |= {role: _said(replies[role]) for role in hosted}
+        if self.said:
+            self.facts["inputs_digest"] = digest([self.facts["inputs_digest"], self.said])
+        self.facts["notes"] += [self.note] if self.note else []
+        for role in hosted:
+            self.facts["notes"] += reply_notes(models[role].name, replies[role])
         compared = Comparison(
             self.task,
             examples,
             evaluations["teacher"],
             evaluations["student"],
-            self._timing(student),
+            timing_of(self, student, replies),
             self.judging,
             self.declaration.serving,
             (getattr(self.teacher, "price", None), getattr(student, "price", None)),
@@ -259,8 +313,9 @@ class Pairing:
             "seeds": {"recipe": recipe.name, "declared": recipe.seeds} if recipe and recipe.seeds > 1 else None,
             "ladder": rungs,
             "ladder_note": ladder_note(rungs),
+            "stability": stable and stable.to_json(),
         }
-        self.run.add_comparison(comparison_entry(compared, {**facts, **self.facts}, {"teacher": self.teacher, "student": student}))
+        self.run.add_comparison(comparison_entry(compared, {**facts, **self.facts}, models, replies))
         return compared
 
     def _label(self, compared: Comparison) -> None:
@@ -305,39 +360,20 @@ class Pairing:
             model.unload()
         return found
 
-    def _evaluated(self, model: Model, what: str) -> Evaluation:
+    def held_out(self, model: Model, what: str) -> list[Reply]:
+        """What a model says to the held-out rows; an Endpoint is asked alone for those that are timed."""
         examples = self.task.heldout_examples
-        return evaluate(model.name, self.task, examples, self._ask(model, examples, self._replies_of(model), what))
+        alone = set(timing_sample([self.task.render(example) for example in examples], self.run.settings.pairs))
+        return self._ask(model, examples, what, alone=alone)
 
-    def _timing(self, student: Model) -> Timing:
-        asked = digest([self.task.digest, self.task.questions_digest, self.run.settings.pairs])
-        path = self.store.timing_path(self.teacher.digest, student.digest, asked, self.device)
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            stored = json.loads(path.read_text(encoding="ascii"))
-            if stored["machine"] == machine() and not self.run.settings.retrain:
-                return Timing.from_json(stored)
-        prompts = [self.task.render(example) for example in self.task.heldout_examples]
-        models = (self.teacher, student)
-        here = any(getattr(model, "local", True) for model in models)
-        with exclusive(self.device, self.run.progress.say):
-            for model in models:
-                model.load(self.device)
-            timing = time_pairs(
-                *models,
-                prompts,
-                self.task.max_tokens,
-                machine(),
-                pairs=self.run.settings.pairs,
-                workload=workload(self.device) if here else None,
-                disturbed=lambda: disturbance(self.device) if here else None,
-                progress=lambda done, of: self.run.progress.step(f"{self.task.name}: timing teacher and student in turn", done, of),
-                again=lambda reason: self.run.progress.say(f"{self.task.name}: timing again: {reason}"),
-            )
-        if not timing.noise:  # a noisy one is measured again by the next run
-            write_json(path, timing.to_json())
-        return timing
+    def _evaluated(self, model: Model, what: str) -> Evaluation:
+        return evaluate(model.name, self.task, self.task.heldout_examples, self.held_out(model, what))
 
     def unload(self, student: Model) -> None:
         """Free both models."""
         student.unload()
         self.teacher.unload()
+
+
+def _said(replies: Sequence[Reply]) -> str:
+    return digest([[reply.key, reply.outcome, reply.text] for reply in replies])

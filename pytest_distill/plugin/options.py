@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +14,8 @@ EVIDENCE = ("strict", "point")
 DEVICES = ("auto", "cpu", "cuda")
 LADDER = ("on", "off")
 FEWEST_PAIRS, PAIRS = 30, 100
+# Options that ask for something to be done; the others only say how, and may stand in a command for all runs.
+COMPANIONS = ("plan", "record", "live", "drift", "retrain", "label")
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,11 @@ class Settings:
     """What the command line and the ini file asked for.
 
     Attributes:
-        record: ask a teacher whose replies are committed for those that the recording lacks, and add them to it.
+        record: ask an Endpoint (or a local teacher whose replies are committed) for what its recording lacks, and add it.
+        live: time Endpoints in this run too, which asks them again.
+        budget: what recording may cost in this run, in US dollars; None for no limit.
+        plan: say what would be asked, trained and spent, and do nothing.
+        drift: how many recorded prompts of each Endpoint are asked again, in place of the gates; 0 for none.
         retrain: train again even where the store has the adapter.
         label: write a sheet of the held-out rows that need a label.
         device: ``auto``, ``cpu`` or ``cuda``; overrides a recipe's ``auto``.
@@ -30,6 +39,10 @@ class Settings:
     """
 
     record: bool
+    live: bool
+    budget: float | None
+    plan: bool
+    drift: int
     retrain: bool
     label: bool
     device: str
@@ -44,7 +57,17 @@ def add_options(parser: pytest.Parser) -> None:
     """Declare the options and their ini keys."""
     group = parser.getgroup("distill", "distil a student model and gate it against its teacher")
     group.addoption("--distill", action="store_true", help="run the benchmarks in bench_*.py files, and nothing else")
-    group.addoption("--distill-record", action="store_true", help="add a local teacher's replies to the recording beside the benchmark")
+    group.addoption("--distill-plan", action="store_true", help="say what would be asked, trained and spent; do nothing")
+    group.addoption(
+        "--distill-record", action="store_true", help="ask a teacher for the replies that no recording beside the benchmark holds"
+    )
+    group.addoption(
+        "--distill-budget", metavar="USD", help="stop before the request that could bring this run's spending above so many US dollars"
+    )
+    group.addoption(
+        "--distill-live", action="store_true", help="time Endpoints in this run, beside the student: asks them again, which costs"
+    )
+    group.addoption("--distill-drift", metavar="N", help="ask N recorded prompts of each Endpoint again: does it still answer as recorded?")
     group.addoption("--distill-retrain", action="store_true", help="train even where the store holds the student")
     group.addoption(
         "--distill-label", action="store_true", help="write a sheet of the held-out rows on which the models differ and no reference tells"
@@ -63,6 +86,7 @@ def add_options(parser: pytest.Parser) -> None:
         help=f"how many prompts are timed on both models (default {PAIRS}, at least {FEWEST_PAIRS}; fewer held-out rows are all timed)",
     )
     parser.addini("distill_pairs", "default of --distill-pairs")
+    parser.addini("distill_budget", "default of --distill-budget")
     for name, default in (("out", ".distill"), ("store", ".distill/store")):
         text = {"out": "folder of results.json and report.html", "store": "folder of trained students and their replies"}[name]
         group.addoption(f"--distill-{name}", metavar="DIR", help=f"{text} (default {default})")
@@ -85,8 +109,16 @@ def settings_of(config: pytest.Config) -> Settings:
     pairs = chosen("pairs", str(PAIRS))
     if not pairs.isdecimal() or len(pairs) > 6 or int(pairs) < FEWEST_PAIRS:
         raise pytest.UsageError(f"distill_pairs = {pairs[:40]!r}: allowed are whole numbers from {FEWEST_PAIRS} to 999999.")
+    budget = chosen("budget", "")
+    drift = config.getoption("distill_drift") or "0"
+    if not re.fullmatch(r"\d{1,6}", drift) or (drift == "0" and config.getoption("distill_drift")):
+        raise pytest.UsageError(f"--distill-drift {drift[:40]!r}: allowed are whole numbers from 1 to 999999.")
     return Settings(
         record=bool(config.getoption("distill_record")),
+        live=bool(config.getoption("distill_live")),
+        budget=_dollars(budget) if budget else None,
+        plan=bool(config.getoption("distill_plan")),
+        drift=int(drift),
         retrain=bool(config.getoption("distill_retrain")),
         label=bool(config.getoption("distill_label")),
         device=chosen("device", "auto", DEVICES),
@@ -96,3 +128,21 @@ def settings_of(config: pytest.Config) -> Settings:
         out=config.rootpath / chosen("out", ".distill"),
         store=config.rootpath / chosen("store", ".distill/store"),
     )
+
+
+def check_alone(config: pytest.Config) -> None:
+    """Refuse a companion of --distill that is given without it: the run would do something else than was asked for.
+
+    Raises:
+        pytest.UsageError: naming the option.
+    """
+    for name in COMPANIONS:
+        if config.getoption(f"distill_{name}"):
+            raise pytest.UsageError(f"--distill-{name} does nothing without --distill. Write pytest --distill --distill-{name} …")
+
+
+def _dollars(given: str) -> float:
+    with suppress(ValueError):
+        if 0 < float(given) < math.inf:
+            return float(given)
+    raise pytest.UsageError(f"distill_budget = {given[:40]!r}: allowed are US dollars above 0, for example 2.50.")

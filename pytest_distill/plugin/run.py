@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import time
+import uuid
 from collections.abc import Generator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,10 +18,13 @@ from typing import Any
 import pytest
 
 from pytest_distill import results
+from pytest_distill.ask import Budget
 from pytest_distill.curate import check_leak
 from pytest_distill.errors import DistillError
+from pytest_distill.plugin import drift, plan
 from pytest_distill.plugin.declare import declared, mark_line
 from pytest_distill.plugin.flow import Pairing
+from pytest_distill.plugin.leaks import leaks_of
 from pytest_distill.plugin.options import Settings
 from pytest_distill.plugin.progress import Progress
 from pytest_distill.task import Task, shown_path
@@ -37,6 +42,7 @@ class Run:
         self.progress = Progress(config)
         self.judging = Judging(settings.evidence, heard=self._hear)
         self.trained: set[str] = set()
+        self.budget = Budget(settings.budget, settings.store / "spent" / f"{_run_id(config)}.json")
         self.started = datetime.now(UTC)
         self._clock = time.monotonic()
         self._pairings: dict[Path, list[Pairing]] = {}
@@ -54,11 +60,22 @@ class Run:
         self._gates: dict[str, dict[str, Any]] = {}
         self._comparisons: dict[str, dict[str, Any]] = {}
         self._trouble = ""
+        self._asked_again: list[dict[str, Any]] | None = None
         self.result: dict[str, Any] | None = None
 
     @property
     def _worker(self) -> bool:
         return hasattr(self.config, "workerinput")
+
+    @property
+    def _gateless(self) -> bool:
+        """Whether something else is done, in the controller alone, in place of running gates."""
+        return self.settings.plan or bool(self.settings.drift)
+
+    @property
+    def _writes(self) -> bool:
+        """Whether this process writes the result: a worker does not, nor one that only collects or plans."""
+        return not (self._worker or self.config.option.collectonly or self.settings.plan)
 
     def relative(self, path: Path) -> str:
         """Return `path` below the root folder, with forward slashes."""
@@ -71,7 +88,7 @@ class Run:
 
     def pytest_sessionstart(self) -> None:
         """Take the last result away: a run that is killed must not leave the verdict of another one."""
-        if not self._worker and not self.config.option.collectonly:
+        if self._writes:
             with suppress(OSError):
                 (self.settings.out / "results.json").unlink(missing_ok=True)
 
@@ -83,8 +100,10 @@ class Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Let xdist hand out whole files: a student then lives in one worker."""
-        if getattr(config.option, "dist", "no") == "load":
+        """Let xdist hand out whole files: a student then lives in one worker. Without gates to run there is nothing to hand out."""
+        if self._gateless:
+            config.option.dist = "no"
+        elif getattr(config.option, "dist", "no") == "load":
             config.option.dist = "loadfile"
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -115,9 +134,9 @@ class Run:
         other = self._tasks.setdefault(task.name, (task, path))
         if other[0] is not task and (other[0].digest, other[0].train, other[0].heldout) != (task.digest, task.train, task.heldout):
             raise DistillError(f"task {task.name!r} is another task in {self.relative(other[1])}. Give one of the two another name.")
-        check_leak(task)  # reads and checks every row as well
-        _ = task.heldout_digest
-        return [Pairing(found, student, path, line, self) for student in found.students]
+        leaks = leaks_of(task, found.curation, self.settings.store, keep=not self.settings.plan)  # reads and checks every row as well
+        note = check_leak(task, found.curation, leaks)
+        return [Pairing(found, student, path, line, self, leaks, note or "") for student in found.students]
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count the gates that the command line left out: the verdict is about the others, and says so."""
@@ -138,6 +157,18 @@ class Run:
             lines = [line for line in str(report.longrepr).strip().splitlines() if line.strip()] or ["no reason given"]
             text = lines[-1].removeprefix("E   ").strip() if len(lines) > 1 else lines[0]
             self._trouble = f"collection failed: {text}"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """In place of running gates, say what would be done, or ask Endpoints again, where that is what the run is for."""
+        broken = session.testsfailed and not self.config.option.continue_on_collection_errors
+        if not self._gateless or self.config.option.collectonly or broken:
+            return None
+        if self.settings.plan:
+            plan.show(session, self.settings)
+        else:
+            self._asked_again = drift.ask_again(self, session.items)
+        return True
 
     # Gates
 
@@ -269,11 +300,13 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write results.json and report.html; make sure that missing evidence is never green."""
-        if self._worker or self.config.option.collectonly:
+        if not self._writes:
             return
         if exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR) and not self._trouble:
             self._trouble = "the run was interrupted" if exitstatus == pytest.ExitCode.INTERRUPTED else "pytest met an internal error"
         self.result = self._result()
+        if self._asked_again is not None:
+            self.result |= drift.conclusion(self._asked_again, self._trouble)
         try:
             results.write(self.settings.out / "results.json", self.result)
             from pytest_distill.report import page
@@ -313,6 +346,7 @@ class Run:
             "changes": [],
             "history": [],
             "comparisons": comparisons,
+            "drift": [],
         }
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -326,6 +360,12 @@ class Run:
             terminalreporter.write_line(line)
         if self.result["complete"] or self.result["gates"]:
             terminalreporter.write_line(f"page: {shown_path(self.settings.out / 'report.html')}")
+
+
+def _run_id(config: pytest.Config) -> str:
+    """Return what all processes of this run have in common and no other run has."""
+    given = getattr(config, "workerinput", {}).get("testrunuid") or os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    return str(given or uuid.uuid4().hex)
 
 
 def _attached(report: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from pytest_distill.errors import DistillError
 from pytest_distill.files import canonical_json, write_whole
 from pytest_distill.report import MOST_TEXT, templates, visible
-from pytest_distill.task import read_rows, shown_path
+from pytest_distill.rows import read_rows
+from pytest_distill.task import shown_path
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     for entry in result["comparisons"]:
         found += [*_comparison(entry), ""]
+    for entry in result.get("drift", ()):
+        found += [*_drift(entry), ""]
     if result["seeds"]:
         options = {"of_many": len(result["seeds"]) > 1, "strict": result["evidence"] == "strict"}
         found += [*(_seeds(family, **options) for family in result["seeds"]), ""]
@@ -44,6 +46,8 @@ def _comparison(entry: Mapping[str, Any]) -> Iterator[str]:
     yield f"  latency    {_latency(entry)}"
     if "cost_gain" in entry["measures"]:
         yield f"  cost       {_cost(entry['measures']['cost_gain'], entry['measures']['break_even'])}"
+    if entry["stability"]:
+        yield f"  stability  the teacher disagrees with itself on {_itself(entry['stability'])}"
     cheaper = [_rung(row) for row in entry["ladder"] if row["rung"] not in {"student", "teacher"}]
     if cheaper:
         yield f"  ladder     {'; '.join(cheaper)}"
@@ -53,6 +57,8 @@ def _comparison(entry: Mapping[str, Any]) -> Iterator[str]:
         why = f" ({judgement['why']})" if judgement.get("why") else ""
         yield f"  {judgement['outcome']:<10} {_first_line(judgement['words'])}{why}"
     yield f"  student    {_student(entry)}"
+    if entry["rejected"] or entry["replaced"]:
+        yield f"  training   {_curated(entry)}"
     for note in entry["notes"]:
         yield f"  note       {note}"
 
@@ -69,11 +75,14 @@ def _accuracy(entry: Mapping[str, Any]) -> str:
 def _latency(entry: Mapping[str, Any]) -> str:
     gain, (teacher, student) = entry["measures"]["speed_gain"], _sides(entry)
     measured = _measured("speed_gain", gain)
-    text = f"teacher {teacher['latency_ms']['p50']:.1f} ms   student {student['latency_ms']['p50']:.1f} ms"
+    text = "   ".join(
+        f"{role} {side['latency_ms']['p50']:.1f} ms" if side["latency_ms"] else f"{role} not timed"
+        for role, side in (("teacher", teacher), ("student", student))
+    )
     text += "" if gain["why"] else f"   gain {measured}"
     if teacher["first_token_ms"] and student["first_token_ms"]:
         text += f", first token {teacher['first_token_ms']['p50']:.1f} ms and {student['first_token_ms']['p50']:.1f} ms"
-    text += {"live": "", "stored": f", timed {gain['at']}"}.get(gain["timed"], f", the teacher's times from a recording of {gain['at']}")
+    text += {"live": "", "stored": f", timed {gain['at']}"}.get(gain["timed"], f", with recorded times of {gain['at']}")
     return text + (f"; gain {measured}" if gain["why"] else "")
 
 
@@ -82,6 +91,48 @@ def _cost(gain: Mapping[str, Any], even: Mapping[str, Any]) -> str:
         return f"not measured: {_first_line(gain['why'])}"
     pays = even["why"] or f"pays above {amount('break_even', even['value'])}"
     return f"gain {amount('cost_gain', gain['value'])}, {pays} (arithmetic, no statistical claim)"
+
+
+def _itself(stability: Mapping[str, Any]) -> str:
+    lost = f", {stability['lost']} left out for want of replies" if stability["lost"] else ""
+    bounds = f"95% bounds {percent(stability['lower'])} to {percent(stability['upper'])}"
+    return f"{percent(stability['rate'])} of prompts ({bounds}; {stability['samples']} samples of {stability['n']}{lost})"
+
+
+def _drift(entry: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{entry['task']}: {entry['role']} {entry['model']} asked again: {entry['outcome']}"
+    if entry["answers"] is None:
+        yield f"  error      {_first_line(entry['words'])}"
+        return
+    yield (
+        f"  prompts    {entry['asked']} of {entry['recorded']} recorded ones, from held-out and training rows alike"
+        f" (the sample of {entry['sample']}; recorded from {entry['recorded_at'][:10]} on)"
+    )
+    lost = f"; {entry['lost']} left out for want of a reply" if entry["lost"] else ""
+    yield f"  answers    {entry['changed']} changed: {_share(entry['answers'])}; texts {_share(entry['texts'])}{lost}"
+    if entry["itself"] is None:
+        yield "  itself     recorded once: how often it disagrees with itself is not known (Endpoint(samples=2) would tell)"
+    else:
+        yield f"  itself     it disagrees with itself on {_itself(entry['itself'])}"
+        yield f"             that it changed more than that is {'' if entry['beyond'] else 'not '}shown ({_chance(entry['p_beyond'])})"
+    if entry["accuracy"]:
+        then, now, n = (entry["accuracy"][name] for name in ("then", "now", "n"))
+        yield f"  accuracy   {percent(then)} as recorded, {percent(now)} now, on {n} prompts with a reference"
+    then, now = (", ".join(entry["answered_by"][name]) or "a model not named" for name in ("then", "now"))
+    yield f"  model      {then}" if then == now else f"  model      answered by {then} as recorded and by {now} now"
+    for row in entry["first"]:
+        yield f"  changed    {row['id']}: {row['then']}, now {row['now']}"
+    if entry["cost_usd"] is not None:
+        yield f"  cost       ${entry['cost_usd']:.4f}"
+    yield f"  {entry['outcome']:<10} {_first_line(entry['words'])}"
+
+
+def _chance(p: float) -> str:
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
+def _share(share: Mapping[str, Any]) -> str:
+    return f"{percent(share['rate'])} (95% bounds {percent(share['lower'])} to {percent(share['upper'])})"
 
 
 def _rung(row: Mapping[str, Any]) -> str:
@@ -96,6 +147,25 @@ def _student(entry: Mapping[str, Any]) -> str:
     seeds = f", one of {entry['seeds']['declared']} declared seeds" if entry["seeds"] else ""
     adapter = f", adapter {entry['adapter']['path']}" if entry["adapter"] else ""
     return f"{source}{seeds}, attempt {entry['attempt']} at these held-out rows{adapter}"
+
+
+def _curated(entry: Mapping[str, Any]) -> str:
+    """Say how many rows are trained on and, of those left out, how many for each reason with the first."""
+    first = {(row["reason"], row["replaced"]): row for row in reversed(entry["left_out"])}
+
+    def of(reasons: Mapping[str, int], *, replaced: bool) -> str:
+        named = []
+        for reason, count in reasons.items():
+            row = first.get((reason, replaced))
+            right = f", expected {row['expected'][:40]!r}" if row and row["expected"] is not None else ""
+            said = f" (first: {row['id']} said {row['said'][:40]!r}{right})" if row else ""
+            named.append(f"{count:,} {reason}{said}")
+        return ", ".join(named)
+
+    words = [f"{entry['train_examples']:,} rows kept"] if entry["train_examples"] is not None else []
+    words += [f"left out: {of(entry['rejected'], replaced=False)}"] if entry["rejected"] else []
+    words += [f"trained on the reference: {of(entry['replaced'], replaced=True)}"] if entry["replaced"] else []
+    return "; ".join(words)
 
 
 def _seeds(family: Mapping[str, Any], *, of_many: bool, strict: bool) -> str:

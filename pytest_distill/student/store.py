@@ -123,6 +123,7 @@ class Store:
             "trained_seconds": facts["seconds"],
             "rows": facts["rows"],
             "too_long": facts["too_long"],
+            "too_long_ids": facts["too_long_ids"],
             "loss": facts.get("loss"),
             "validation_loss": facts.get("validation_loss"),
             "trained": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -36,9 +36,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
-def tokenised(rows: list[dict[str, str]], tokenizer: Any, max_length: int) -> tuple[list[dict[str, list[int]]], int]:
-    """Return input ids and labels (the completion and its end; -100 elsewhere), and how many rows were too long and left out."""
-    kept, dropped = [], 0
+def tokenised(rows: list[dict[str, str]], tokenizer: Any, max_length: int) -> tuple[list[dict[str, list[int]]], list[str]]:
+    """Return input ids and labels (the completion and its end; -100 elsewhere), and the ids of rows that were too long and left out."""
+    kept, dropped = [], []
     for row in rows:
         prompt, completion = row["prompt"], row["completion"]
         if tokenizer.chat_template:
@@ -54,7 +54,7 @@ def tokenised(rows: list[dict[str, str]], tokenizer: Any, max_length: int) -> tu
             start = tokenizer(prompt)["input_ids"]
             ids = start + tokenizer(joint + completion, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
         if len(ids) > max_length:
-            dropped += 1
+            dropped.append(row["id"])
         else:
             kept.append({"input_ids": ids, "labels": [-100] * len(start) + ids[len(start) :]})
     return kept, dropped
@@ -92,9 +92,11 @@ def train(folder: Path) -> None:
     )
     rows, dropped = tokenised(read_rows(folder / "train.jsonl"), tokenizer, recipe.max_length)
     validation, validation_dropped = tokenised(read_rows(folder / "validation.jsonl"), tokenizer, recipe.max_length)
-    trace.write(rows=len(rows), too_long=dropped + validation_dropped, validation=len(validation), precision="bf16" if bf16 else "fp32")
+    too_long = dropped + validation_dropped
+    precision = "bf16" if bf16 else "fp32"
+    trace.write(rows=len(rows), too_long=len(too_long), too_long_ids=too_long[:3], validation=len(validation), precision=precision)
     if not rows:
-        raise ValueError(f"all {dropped} training rows are longer than max_length={recipe.max_length} tokens")
+        raise ValueError(f"all {len(dropped)} training rows are longer than max_length={recipe.max_length} tokens")
     random.Random(recipe.seed).shuffle(rows)
 
     started = time.monotonic()

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from tests.fakes import ROOT
+
+# After each test pytester takes away the modules that the test imported; libraries that cannot be loaded twice must be there before.
+for library in ("numpy", "scipy.sparse", "torch"):
+    with suppress(ImportError):
+        importlib.import_module(library)
 
 MODES = {"plain": (), "n0": ("-n", "0"), "n2": ("-n", "2"), "no-xdist": ("-p", "no:xdist")}
 

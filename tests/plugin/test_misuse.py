@@ -196,3 +196,13 @@ def test_an_unwritable_result_is_an_error(pytester, run):
     outcome = run("--distill-out", "out")
     assert outcome.ret == 1
     outcome.stdout.fnmatch_lines(["verdict: ERROR: the result could not be written to out*"])
+
+
+@pytest.mark.parametrize("option", ["plan", "record", "live", "retrain", "label", "drift=5"])
+def test_a_companion_without_distill_is_refused(pytester, run, option):
+    """An option that asks for something to be done does not pass silently where --distill is forgotten."""
+    bench(pytester.path)
+    outcome = run(f"--distill-{option}", distill=False)
+    assert outcome.ret == 4
+    name = option.partition("=")[0]
+    outcome.stderr.fnmatch_lines([f"*--distill-{name} does nothing without --distill. Write pytest --distill --distill-{name}*"])

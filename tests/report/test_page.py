@@ -98,6 +98,11 @@ def a_model(name: str, digest: str, accuracy: float, p50: float) -> dict[str, An
         "tokens_out": 800,
         "cost_usd": 0.05,
         "origin": f"answered {AT}",
+        "tokens_cached": 0,
+        "answered_by": None,
+        "outcomes": {"answered": 1},
+        "retires": None,
+        "terms": None,
     }
 
 
@@ -124,6 +129,21 @@ def a_comparison() -> dict[str, Any]:
         "n": 400,
         "train_examples": 477,
         "rejected": {"wrong": 21, "unparsable": 2},
+        "replaced": {"wrong": 3},
+        "stability": {
+            "rate": 0.03,
+            "lower": 0.018,
+            "upper": 0.046,
+            "n": 400,
+            "method": "clopper-pearson",
+            "samples": 2,
+            "lost": 0,
+            "unstable": [{"id": "heldout-3", "values": ["code", "docs"]}],
+        },
+        "left_out": [
+            {"reason": "wrong", "rows": 21, "replaced": False, "id": "train-7", "said": "docs", "expected": "code"},
+            {"reason": "wrong", "rows": 3, "replaced": True, "id": "train-8", "said": "docs", "expected": None},
+        ],
         "counts": {"both_right": 371, "introduced": 9, "corrected": 4, "inherited": 16},
         "measures": {
             "accuracy_drop": a_measure(0.0125, 0.0297, "upper", "exact-tango"),
@@ -148,6 +168,8 @@ def a_comparison() -> dict[str, Any]:
             "machine": "AMD EPYC, 2 cores",
             "reference": [0.0121, 0.0123, 0.012],
             "noise": "",
+            "unpaired": "",
+            "recorded": "",
         },
         "seeds": None,
         "ladder": [
@@ -206,6 +228,7 @@ def a_result(**other: Any) -> dict[str, Any]:
         "seeds": [],
         "changes": [],
         "history": [],
+        "drift": [],
         "comparisons": [a_comparison()],
     }
     return result | other
@@ -365,7 +388,9 @@ def a_real_entry(tmp_path: Path) -> dict[str, Any]:
     compared = Comparison(task, task.heldout_examples, teacher, student, timing, Judging(), prices=(price, price))
     rungs = ladder(compared, [("majority", majority)])
     facts = {"seeds": None, "ladder": rungs, "ladder_note": ladder_note(rungs)}
-    return results.comparison_entry(compared, facts, {"teacher": RuleModel("reference"), "student": RuleModel("tiny")})
+    return results.comparison_entry(
+        compared, facts, {"teacher": RuleModel("reference"), "student": RuleModel("tiny")}, dict.fromkeys(("teacher", "student"), replies)
+    )
 
 
 def render(result: dict[str, Any]) -> Page:
@@ -399,7 +424,15 @@ def test_the_sample_is_made_as_results_makes_it(tmp_path):
         real[by_data], sample[by_data] = (list(entry[by_data].values()) for entry in (real, sample))
     assert keys(real) == {key: item for key, item in keys(sample).items() if key in real}
     of_the_run = {"id", "file", "line", "inputs_digest", "fingerprint", "attempt", "trained_seconds", "from_store", "adapter", "recipe"}
-    assert set(sample) - set(real) == of_the_run | {"train_examples", "rejected", "notes", "judgements"}
+    assert set(sample) - set(real) == of_the_run | {
+        "train_examples",
+        "rejected",
+        "replaced",
+        "left_out",
+        "stability",
+        "notes",
+        "judgements",
+    }
     rungs = [set(row) for row in real["ladder"]]
     assert [set(row) for row in sample["ladder"]] == [rungs[0], rungs[0], {"rung", "accuracy", "why", "as_good"}, *rungs[:1] * 3]
     (family,) = results.seeds([{**real, **result_of_seeds} for result_of_seeds in a_result_of_seeds()["comparisons"]])
@@ -419,7 +452,7 @@ def test_measures_stand_with_bound_confidence_and_method():
     assert render(a_failure()).row("speed gain") == ["speed gain", "6.10 times", "none", "60", "sign-test, pairs timed in this run"]
     recorded = a_result()
     recorded["comparisons"][0]["measures"]["speed_gain"]["timed"] = "recorded"
-    assert render(recorded).row("speed gain")[4] == f"sign-test, pairs with the recorded teacher, {AT}"
+    assert render(recorded).row("speed gain")[4] == f"sign-test, pairs with recorded times, {AT}"
 
 
 def test_a_measure_that_could_not_be_had_stands_with_its_reason():
@@ -694,6 +727,17 @@ FIELDS = [
     "comparisons/0/models/teacher/name",
     "comparisons/0/models/teacher/digest",
     "comparisons/0/models/teacher/origin",
+    "comparisons/0/models/teacher/answered_by",
+    "comparisons/0/models/teacher/terms",
+    "comparisons/0/left_out/0/id",
+    "comparisons/0/stability/unstable/0/id",
+    "comparisons/0/stability/unstable/0/values/0",
+    "drift/0/words",
+    "drift/0/model",
+    "drift/0/first/0/then",
+    "drift/0/answered_by/now/0",
+    "comparisons/0/left_out/0/said",
+    "comparisons/0/left_out/0/expected",
     "comparisons/0/models/student/name",
     "comparisons/0/timing/at",
     "comparisons/0/timing/machine",
@@ -731,7 +775,30 @@ def plain() -> dict[str, Any]:
         gate["message"] = "a message"
     entry = result["comparisons"][0]
     entry["timing"]["noise"] = entry["models"]["teacher"]["why"] = entry["measures"]["quality_retained"]["why"] = "a reason"
+    entry["models"]["teacher"] |= {"answered_by": "a model", "terms": "a note"}
+    result["drift"] = [a_drift()]
     return result
+
+
+def a_drift() -> dict[str, Any]:
+    """What asking an Endpoint again found, as far as the page shows it."""
+    share = {"rate": 0.3, "lower": 0.22, "upper": 0.38, "n": 100, "method": "clopper-pearson"}
+    return {
+        "task": "retrieval_routing", "role": "teacher", "model": "big", "outcome": "moved", "words": "teacher 'big' has moved", "asked": 100,
+        "recorded": 400, "sample": "2026-11-22", "recorded_at": AT, "answers": share, "texts": share, "changed": 30, "lost": 0,
+        "first": [{"id": "heldout-9", "then": "code", "now": "docs"}], "answered_by": {"then": ["big-1"], "now": ["big-2"]},
+    }  # fmt: skip
+
+
+def test_what_asking_again_found_is_shown():
+    """Drift stands on the page with its words, both shares with their bounds, the first changed answers and the models that answered."""
+    result = a_result() | {"drift": [a_drift()]}
+    seen = render(result)
+    assert seen.row("another answer") == ["another answer", "30.0%", "22.0% to 38.0%"]
+    assert seen.row("heldout-9") == ["heldout-9", "code", "docs"]
+    assert any("Answered by big-1 when recorded, by big-2 now." in text for text in seen.texts["p"])
+    failed = a_drift() | {"outcome": "error", "words": "whether it has moved is not known", "answers": None, "first": None}
+    assert "whether it has moved is not known" in render(result | {"drift": [failed]}).texts["p"]
 
 
 def every_text(value: Any, path: str = "") -> Iterator[str]:

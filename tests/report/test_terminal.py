@@ -38,15 +38,24 @@ def test_a_pass():
         "  accuracy   teacher 96.8%   student 95.5%   drop 1.2% (95% bound 3.0%)   9 lost, 4 gained of 400",
         f"{LATENCY}, timed {AT}",
         COST,
+        STABILITY,
         LADDER,
         NOTE,
         "  shown      accuracy drop 1.2% (95% bound 3.0%) is shown to be at most 5%",
         "  shown      speed gain 6.10 times (95% bound 5.72 times) is shown to be at least 2 times",
         "  student    trained in 41 s, attempt 3 at these held-out rows, adapter .distill/store/tiny-22/adapter",
+        TRAINING,
         "  note       2 rows were longer than max_length=256 tokens and were left out",
         "",
         "verdict: PASS: all 2 gates passed",
     ]
+
+
+STABILITY = "  stability  the teacher disagrees with itself on 3.0% of prompts (95% bounds 1.8% to 4.6%; 2 samples of 400)"
+TRAINING = (
+    "  training   477 rows kept; left out: 21 wrong (first: train-7 said 'docs', expected 'code'), 2 unparsable; trained on the reference: 3 wrong"
+    " (first: train-8 said 'docs')"
+)
 
 
 def test_a_failure():
@@ -56,11 +65,13 @@ def test_a_failure():
         "  accuracy   teacher 96.8%   student 95.5%   drop 1.2% (95% bound 3.0%)   9 lost, 4 gained of 400",
         LATENCY.replace("5.72", "none"),
         COST,
+        STABILITY,
         LADDER,
         NOTE,
         "  refuted    accuracy drop is shown not to be at most 5%: refuted",
         "  no claim   speed gain was read as a plain estimate: no claim",
         "  student    loaded, attempt 3 at these held-out rows",
+        TRAINING,
         "",
         "verdict: FAIL: 1 of 2 gates failed: accuracy drop is shown not to be at most 5%: refuted",
     ]
@@ -95,10 +106,10 @@ def test_times_that_show_nothing():
 
 
 def test_a_recorded_teacher_is_named():
-    """Times of a recorded teacher say so."""
+    """Times from a recording say so."""
     result = a_result()
     result["comparisons"][0]["measures"]["speed_gain"]["timed"] = "recorded"
-    assert the_line(result, "latency") == f"{LATENCY}, the teacher's times from a recording of {AT}"
+    assert the_line(result, "latency") == f"{LATENCY}, with recorded times of {AT}"
 
 
 def test_a_student_that_never_pays():

@@ -1,22 +1,19 @@
-"""One model over the held-out examples: what it said, how right that is, and the interleaved timing of two models."""
+"""How long models take: two in turn on the same prompts, or one beside recorded times of the other."""
 
 from __future__ import annotations
 
 import gc
 import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import fmean, median
 from typing import Any
 
-from pytest_distill.answers import Malformed
 from pytest_distill.errors import ModelError
 from pytest_distill.models import Model, Timed
-from pytest_distill.recording import Reply
-from pytest_distill.task import Example, Task
 
 PAIRS = 100
 BLOCK = 10
@@ -27,66 +24,6 @@ MOST_AUTOCORRELATION = 0.5
 SURPRISE = 2.58  # standard errors; chance alone goes beyond in 1 % of cases
 ATTEMPTS = 4
 FEWEST_FOR_DRIFT = 10  # with fewer timings nothing can be said of a drift
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A model's replies to the held-out examples, scored.
-
-    Attributes:
-        model: the model's name.
-        values: the parsed value of each reply, or why there is none.
-        scores: how right each is, 0 to 1; None where there is no reference to tell. (A reply that breaks the contract is wrong anyway.)
-        texts: the replies as they came.
-        tokens_in, tokens_out: totals over all examples.
-        recorded: the UTC time of the oldest reply.
-    """
-
-    model: str
-    values: tuple[str | Malformed, ...]
-    scores: tuple[float | None, ...]
-    texts: tuple[str, ...]
-    tokens_in: int
-    tokens_out: int
-    recorded: str
-
-    @property
-    def right(self) -> int:
-        """How many replies are known to be wholly right."""
-        return sum(score is not None and score >= 1 for score in self.scores)
-
-    def only(self, at: Sequence[int]) -> Evaluation:
-        """Return the evaluation of the examples at these places alone; the totals of tokens stay those of all."""
-        return replace(
-            self,
-            values=tuple(self.values[k] for k in at),
-            scores=tuple(self.scores[k] for k in at),
-            texts=tuple(self.texts[k] for k in at),
-        )
-
-
-def evaluate(model: str, task: Task, examples: Sequence[Example], replies: Sequence[Reply]) -> Evaluation:
-    """Score one model's replies against the references.
-
-    Raises:
-        ValueError: the replies do not pair with the examples.
-    """
-    if [reply.id for reply in replies] != [example.id for example in examples]:
-        raise ValueError("the replies do not pair with the examples")
-    values = tuple(Malformed("cut at max_tokens") if reply.outcome == "cut" else task.answer.parse(reply.text) for reply in replies)
-    scores = tuple(
-        0.0 if isinstance(value, Malformed) else None if example.expected is None else task.answer.score(value, example.expected)
-        for value, example in zip(values, examples, strict=True)
-    )
-    return Evaluation(
-        model,
-        values,
-        scores,
-        tuple(reply.text for reply in replies),
-        sum(reply.tokens_in for reply in replies),
-        sum(reply.tokens_out for reply in replies),
-        min(reply.at for reply in replies),
-    )
 
 
 @dataclass(frozen=True)
@@ -120,8 +57,8 @@ class Series:
         seconds, first, tokens = (tuple(values[name]) for name in ("seconds", "first_token", "tokens_out"))
         _check_seconds(seconds)
         _check_seconds(first)
-        if not seconds or len(first) not in {0, len(seconds)} or len(tokens) not in {0, len(seconds)}:
-            raise ValueError("a series of times is empty, or its parts do not pair")
+        if len(first) not in {0, len(seconds)} or len(tokens) not in {0, len(seconds)}:
+            raise ValueError("the parts of a series of times do not pair")
         if any(early > whole for early, whole in zip(first, seconds, strict=False)):
             raise ValueError("a first token came after the last")
         if not all(type(count) is int and count >= 0 for count in tokens):
@@ -140,11 +77,13 @@ class Timing:
 
     Attributes:
         teacher, student: their times, in the same order of prompts.
-        timed: ``live`` (interleaved, in this run), ``stored`` (interleaved, in an earlier run) or ``recorded`` (the teacher's times
-            were recorded apart from the student's).
+        timed: ``live`` (interleaved, in this run), ``stored`` (interleaved, in an earlier run) or ``recorded`` (one side's times, or
+            both, were recorded apart from the other's).
         at: UTC time of the run; machine: where.
         reference: seconds of the reference workload before, between and after the blocks.
         noise: why these times show nothing, in words, or nothing where the machine was steady.
+        unpaired: why the two cannot be set against each other, or nothing: one of them has no times.
+        recorded: UTC time of the recorded side, or nothing.
     """
 
     teacher: Series
@@ -154,10 +93,14 @@ class Timing:
     machine: str
     reference: tuple[float, ...] = ()
     noise: str = ""
+    unpaired: str = ""
+    recorded: str = ""
 
     @property
     def ratios(self) -> list[float]:
-        """Teacher time over student time for each prompt."""
+        """Teacher time over student time for each prompt; empty where they are unpaired."""
+        if self.unpaired:
+            return []
         return [t / s for t, s in zip(self.teacher.seconds, self.student.seconds, strict=True)]
 
     def to_json(self) -> dict[str, Any]:
@@ -173,15 +116,15 @@ class Timing:
         """
         teacher, student, reference = Series.from_json(values["teacher"]), Series.from_json(values["student"]), tuple(values["reference"])
         _check_seconds(reference)
-        timed, words = values["timed"], [values[name] for name in ("at", "machine", "noise")]
-        if len(teacher.seconds) != len(student.seconds):
-            raise ValueError("the two series do not pair")
+        timed, words = values["timed"], [values[name] for name in ("at", "machine", "noise", "unpaired", "recorded")]
+        at, machine, noisy, unpaired, recorded = words
+        if not unpaired and not len(teacher.seconds) == len(student.seconds) > 0:
+            raise ValueError("the two series do not pair, or are empty")
         if timed not in {"live", "stored", "recorded"} or not all(isinstance(word, str) for word in words):
             raise ValueError("how, when or where was timed is not said")
-        if not all(0 < t / s < math.inf for t, s in zip(teacher.seconds, student.seconds, strict=True)):
+        if not unpaired and not all(0 < t / s < math.inf for t, s in zip(teacher.seconds, student.seconds, strict=True)):
             raise ValueError("a ratio of times is not a finite number above 0")
-        at, machine, noisy = words
-        return cls(teacher, student, "stored" if timed == "live" else timed, at, machine, reference, noisy)
+        return cls(teacher, student, "stored" if timed == "live" else timed, at, machine, reference, noisy, unpaired, recorded)
 
 
 def noise(student: Series, reference: Sequence[float]) -> str:
@@ -222,6 +165,15 @@ def _autocorrelation(values: Sequence[float]) -> float:
     return sum((x - mean) * (y - mean) for x, y in pairwise(values)) / sum((x - mean) ** 2 for x in values)
 
 
+def timing_sample(prompts: Sequence[str], pairs: int) -> list[str]:
+    """Return the prompts that are timed: a seeded sample of `pairs` different ones, all of them where they are fewer.
+
+    Each is timed once: a second time of a prompt tells little that is new.
+    """
+    different = list(dict.fromkeys(prompts))
+    return random.Random(0).sample(different, min(pairs, len(different)))
+
+
 def time_pairs(
     teacher: Model,
     student: Model,
@@ -237,9 +189,8 @@ def time_pairs(
 ) -> Timing:
     """Time both models on the same prompts, one at a time, interleaved, in random order within each pair.
 
-    A seeded sample of `pairs` different prompts is timed, each once, for a second time of a prompt tells little that is new: all of
-    them where they are fewer. Both models are warmed up before. A measurement on an unsteady machine is made again, four times in all; where none was steady, the last
-    comes back with `noise` set.
+    The prompts are those of `timing_sample`. Both models are warmed up before. A measurement on an unsteady machine is made again,
+    four times in all; where none was steady, the last comes back with `noise` set.
 
     Args:
         teacher, student: loaded, on the same device.
@@ -252,30 +203,90 @@ def time_pairs(
         progress: told the pairs done and wanted.
         again: told why, before the measurement is made again.
     """
+    sample = timing_sample(prompts, pairs)
+    guards = _Guards(workload, disturbed, progress, again)
+    (slow, fast), reference, trouble, _ = _steadily((teacher, student), sample, max_tokens, guards)
+    return Timing(slow, fast, "live", _now(), machine, reference, trouble)
+
+
+def time_beside(
+    model: Model,
+    recorded: Mapping[str, float],
+    of: str,
+    at: str,
+    prompts: Sequence[str],
+    max_tokens: int,
+    machine: str,
+    *,
+    pairs: int = PAIRS,
+    workload: Callable[[], float] | None,
+    disturbed: Callable[[], str | None] = lambda: None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    again: Callable[[str], None] = lambda reason: None,
+) -> Timing:
+    """Time one model on the prompts of which the other's times are recorded; arguments and guards as in `time_pairs`.
+
+    Args:
+        model: the one to time, loaded.
+        recorded: the other's seconds by prompt, each asked alone; where it is empty, `model` is timed by itself.
+        of: whose they are, ``teacher`` or ``student``.
+        at: the UTC time of the recording.
+        prompts: what to time where nothing is recorded.
+        max_tokens, machine, pairs, workload, disturbed, progress, again: as in `time_pairs`.
+    """
+    sample = timing_sample(list(recorded) or prompts, pairs)
+    guards = _Guards(workload, disturbed, progress, again)
+    (live,), reference, trouble, order = _steadily((model,), sample, max_tokens, guards)
+    other = Series(tuple(recorded[prompt] for prompt in order) if recorded else ())
+    sides = (other, live) if of == "teacher" else (live, other)
+    why = "" if recorded else unpaired(of)
+    return Timing(*sides, "recorded", _now(), machine, reference, trouble, why, at)
+
+
+def unpaired(of: str) -> str:
+    """Return why a recording without times of one side allows no gain."""
+    return (
+        f"the {of}'s recording holds no time of a prompt that was asked alone. Record its held-out replies anew without batch=True, or time"
+        " both models in one run: --distill-live"
+    )
+
+
+@dataclass(frozen=True)
+class _Guards:
+    workload: Callable[[], float] | None
+    disturbed: Callable[[], str | None]
+    progress: Callable[[int, int], None]
+    again: Callable[[str], None]
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _steadily(
+    models: Sequence[Model], sample: list[str], max_tokens: int, guards: _Guards
+) -> tuple[list[Series], tuple[float, ...], str, list[str]]:
+    """Time the models until the machine was steady; return their series, the reference workload's seconds, the trouble and the order."""
     chance = random.Random(0)
-    different = list(dict.fromkeys(prompts))
-    sample = chance.sample(different, min(pairs, len(different)))
-    models = (teacher, student)
     _warm_up(models, sample, max_tokens)
     # What decides whether to measure again looks at the machine and at one series, never at the ratio: no outcome is favoured.
     for attempt in range(1, ATTEMPTS + 1):
         chance.shuffle(sample)
-        trouble = disturbed() or ""
-        timed, reference = _interleave(models, sample, max_tokens, chance, workload, progress)
+        trouble = guards.disturbed() or ""
+        timed, reference = _interleave(models, sample, max_tokens, chance, guards.workload, guards.progress)
         series = [_series(model, side) for model, side in zip(models, timed, strict=True)]
-        trouble = trouble or noise(series[1], reference) or disturbed() or ""
+        trouble = trouble or noise(series[-1], reference) or guards.disturbed() or ""
         if not trouble:
             break
         if attempt < ATTEMPTS:
-            again(trouble)
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Timing(series[0], series[1], "live", at, machine, reference, trouble)
+            guards.again(trouble)
+    return series, reference, trouble, sample
 
 
 def _warm_up(models: Sequence[Model], prompts: Sequence[str], max_tokens: int) -> None:
     # The same prompts each time: their medians then differ by the machine alone. Both models in turn, as they are timed.
     block = [prompts[at % len(prompts)] for at in range(WARM_UP)]
-    before = [0.0, 0.0]
+    before = [0.0] * len(models)
     for _ in range(MOST_WARM_UP // WARM_UP):
         now = [median(model.time_one(prompt, max_tokens).seconds for prompt in block) for model in models]
         if all(abs(new - old) <= STEADY * old for new, old in zip(now, before, strict=True)):
@@ -290,8 +301,8 @@ def _interleave(
     chance: random.Random,
     workload: Callable[[], float] | None,
     progress: Callable[[int, int], None],
-) -> tuple[tuple[list[Timed], list[Timed]], tuple[float, ...]]:
-    timed: tuple[list[Timed], list[Timed]] = ([], [])
+) -> tuple[list[list[Timed]], tuple[float, ...]]:
+    timed: list[list[Timed]] = [[] for _ in models]
     reference = []
     collects = gc.isenabled()
     gc.disable()  # a collection would land inside one side of some pair
@@ -301,8 +312,7 @@ def _interleave(
             if workload:
                 reference.append(workload())
             for prompt in sample[start : start + BLOCK]:
-                first = chance.randrange(2)
-                for side in (first, 1 - first):
+                for side in chance.sample(range(len(models)), len(models)):
                     timed[side].append(models[side].time_one(prompt, max_tokens))
                 progress(len(timed[0]), len(sample))
         if workload:

@@ -1,0 +1,88 @@
+"""One model over the held-out examples: what it said, and how right that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pytest_distill.answers import Malformed
+from pytest_distill.errors import RecordingError
+from pytest_distill.recording import FAILED, Reply
+from pytest_distill.task import Example, Task
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's replies to the held-out examples, scored.
+
+    Attributes:
+        model: the model's name.
+        values: the parsed value of each reply, or why there is none.
+        scores: how right each is, 0 to 1; None where there is no reference to tell. (A reply that breaks the contract is wrong anyway.)
+        texts: the replies as they came.
+        tokens_in, tokens_out: totals over all examples.
+        recorded: the UTC time of the oldest reply.
+        tokens_cached: how many of tokens_in a server had cached.
+    """
+
+    model: str
+    values: tuple[str | Malformed, ...]
+    scores: tuple[float | None, ...]
+    texts: tuple[str, ...]
+    tokens_in: int
+    tokens_out: int
+    recorded: str
+    tokens_cached: int = 0
+
+    @property
+    def right(self) -> int:
+        """How many replies are known to be wholly right."""
+        return sum(score is not None and score >= 1 for score in self.scores)
+
+    def only(self, at: Sequence[int]) -> Evaluation:
+        """Return the evaluation of the examples at these places alone; the totals of tokens stay those of all."""
+        return replace(
+            self,
+            values=tuple(self.values[k] for k in at),
+            scores=tuple(self.scores[k] for k in at),
+            texts=tuple(self.texts[k] for k in at),
+        )
+
+
+def evaluate(model: str, task: Task, examples: Sequence[Example], replies: Sequence[Reply]) -> Evaluation:
+    """Score one model's replies against the references: where there are several samples of a reply, the first of each.
+
+    Raises:
+        RecordingError: replies could not be had, which is nobody's wrong answer.
+        ValueError: the replies do not pair with the examples.
+    """
+    replies = [reply for reply in replies if not reply.sample]
+    if [reply.id for reply in replies] != [example.id for example in examples]:
+        raise ValueError("the replies do not pair with the examples")
+    lost = [reply for reply in replies if reply.outcome == FAILED]
+    if lost:
+        raise RecordingError(
+            f"task {task.name!r}: {len(lost)} of {len(replies)} held-out replies of {model!r} could not be had; first: {lost[0].id}:"
+            f" {lost[0].detail}. Ask for them again: pytest --distill --distill-record."
+        )
+    values = tuple(_value(task, reply) for reply in replies)
+    scores = tuple(
+        0.0 if isinstance(value, Malformed) else None if example.expected is None else task.answer.score(value, example.expected)
+        for value, example in zip(values, examples, strict=True)
+    )
+    return Evaluation(
+        model,
+        values,
+        scores,
+        tuple(reply.text for reply in replies),
+        sum(reply.tokens_in for reply in replies),
+        sum(reply.tokens_out for reply in replies),
+        min(reply.at for reply in replies),
+        sum(reply.tokens_cached for reply in replies),
+    )
+
+
+def _value(task: Task, reply: Reply) -> str | Malformed:
+    if reply.outcome == "answered":
+        return task.answer.parse(reply.text)
+    return Malformed("cut at max_tokens" if reply.outcome == "cut" else reply.detail or reply.outcome)

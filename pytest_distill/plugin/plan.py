@@ -1,0 +1,246 @@
+"""The plan of a run: what it would ask, train and spend, told from what is on hand. It only reads: nothing is loaded, asked or written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pytest_distill.ask import Budget, keys_of
+from pytest_distill.ask.batch.notes import Notes
+from pytest_distill.ask.collect import Asking, Wanted
+from pytest_distill.curate import TrainingSet
+from pytest_distill.errors import DistillError
+from pytest_distill.evaluate import timing_sample
+from pytest_distill.files import digest
+from pytest_distill.models import Checkpoint, Endpoint, Model
+from pytest_distill.plugin.flow import Pairing
+from pytest_distill.plugin.forecast import (
+    BenchmarkPlan,
+    Needed,
+    Plan,
+    StudentPlan,
+    Training,
+    bytes_of,
+    contents,
+    forecast,
+    forecast_of_timing,
+    looked_up,
+    seen,
+    trainings,
+)
+from pytest_distill.plugin.options import Settings
+from pytest_distill.plugin.plan_words import lines
+from pytest_distill.plugin.timing import alone_times, path_of, stored_timing
+from pytest_distill.recording import Recording
+from pytest_distill.results import gpu
+from pytest_distill.student import Recipe
+from pytest_distill.student.store import Store
+from pytest_distill.task import shown_path
+
+DATA_FLOW = ("teacher_replies", "training_set", "student")  # fixtures that a benchmark file may replace by its own
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A pairing whose gates were collected, the fixtures that its benchmark file brings itself, and whether the teacher's training replies are needed."""
+
+    pairing: Pairing
+    own: tuple[str, ...] = ()
+    learns: bool = False
+
+
+class _Unloaded(Pairing):
+    """A pairing that is only looked at."""
+
+    @property
+    def device(self) -> str:
+        """The device of a run, told without torch: the GPU that is here is taken for one that torch can use."""
+        asked = self.student.device if isinstance(self.student, Recipe) else "auto"
+        asked = self.run.settings.device if asked == "auto" else asked
+        return ("cuda" if _gpu() else "cpu") if asked == "auto" else asked
+
+    def sample(self) -> list[str]:
+        """The prompts that are timed."""
+        return timing_sample([self.task.render(example) for example in self.task.heldout_examples], self.run.settings.pairs)
+
+
+_gpu = cache(gpu)
+
+
+def plan_of(flows: Sequence[Flow], store: Store, budget: float | None) -> Plan:
+    """Return the plan, from files alone.
+
+    Args:
+        flows: what was collected, in the order of the run.
+        store: the store.
+        budget: US dollars, or None.
+    """
+    planner, files = _Planner(store), dict[Path, list[Flow]]()
+    for each in flows:
+        files.setdefault(each.pairing.file, []).append(each)
+    return Plan(tuple(map(planner.benchmark, files.values())), shown_path(store.root), contents(store), budget)
+
+
+class _Planner:
+    def __init__(self, store: Store) -> None:
+        self._store, self._times = store, trainings(store)
+        self._asked: set[tuple[Path, str]] = set()  # by the benchmarks so far
+        self._trained: set[str] = set()
+        self._kept: dict[tuple[Path, str], TrainingSet] = {}
+
+    def benchmark(self, flows: Sequence[Flow]) -> BenchmarkPlan:
+        learns, first = any(flow.learns for flow in flows), flows[0].pairing
+        teachers: dict[str, Needed] = {}  # by device: a local teacher may answer otherwise on another
+        students: list[StudentPlan] = []
+        trouble: list[str] = []
+        for flow in flows:
+            of = flow.pairing
+            pairing = _Unloaded(of.declaration, of.declared, of.file, of.line, of.run, of.leaks, of.note)
+            try:
+                device = "" if isinstance(pairing.teacher, Endpoint) else pairing.device
+                if device not in teachers:
+                    teachers[device] = self._needed(pairing, pairing.teacher, training=learns, timings=len(flows))
+                students.append(self._student(pairing, flow.own, teachers[device]))
+            except (DistillError, OSError) as error:
+                trouble.append(f"student {pairing.name}: {error}")
+        return BenchmarkPlan(first.task.name, first.run.relative(first.file), tuple(teachers.values()), tuple(students), tuple(trouble))
+
+    def _needed(self, pairing: _Unloaded, model: Model, *, training: bool = False, timings: int = 1) -> Needed:
+        task, settings, hosted = pairing.task, pairing.run.settings, isinstance(model, Endpoint)
+        recording = pairing.recording_of(model)
+        # Where a local teacher's committed replies are added to, those in the store do not count.
+        committed = recording if hosted else pairing.committed(model)
+        sources = {"training": [committed] if settings.record else [committed, recording], "held-out": [recording]}
+        rows: dict[str, tuple[int, int]] = {}
+        missing: dict[str, Wanted] = {}
+        sizes: dict[str, int] = {}
+        for what, examples in (("training", task.train_examples if training else []), ("held-out", task.heldout_examples)):
+            alone = set(pairing.sample() if what == "held-out" else ())
+            prompts, on_hand = [task.render(example) for example in examples], 0
+            for prompt, keys in zip(prompts, keys_of(model, task, prompts), strict=True):
+                lacking = {key: k for k, key in enumerate(keys) if not any(source.holds(key) for source in sources[what])}
+                on_hand += not lacking
+                sizes |= dict.fromkeys(keys, bytes_of(prompt))
+                for key, k in lacking.items():
+                    missing.setdefault(key, Wanted(key, "", prompt, k, alone=not k and prompt in alone))
+            rows[what] = (on_hand, len(examples))
+        needed = Needed(model.name, hosted, rows["training"] if training else None, rows["held-out"], len(missing))
+        return self._hosted(needed, model, pairing, recording, missing, sizes, timings) if isinstance(model, Endpoint) else needed
+
+    def _hosted(
+        self,
+        needed: Needed,
+        model: Endpoint,
+        pairing: _Unloaded,
+        recording: Recording,
+        missing: Mapping[str, Wanted],
+        sizes: Mapping[str, int],
+        timings: int,
+    ) -> Needed:
+        asking, known = Asking(model, pairing.task.max_tokens, pairing.task.answer.json_schema, Budget()), seen(recording, model, sizes)
+        elsewhere = {key for key in missing if (recording.path, key) in self._asked}
+        self._asked |= {(recording.path, key) for key in missing}
+        batches = Notes(recording.path).batches if model.batch else []
+        under_way = {key for batch in batches for key in batch.keys if key in missing} - elsewhere
+        wanted = [each for key, each in missing.items() if key not in elsewhere | under_way]
+        live = pairing.run.settings.live
+        has_key = model.api_key_env is None or bool(os.environ.get(model.api_key_env, "").strip())
+        return replace(
+            needed,
+            failed=sum(map(recording.has, missing)),
+            elsewhere=len(elsewhere),
+            under_way=len(under_way),
+            asked=forecast(asking, wanted, known, batch=model.batch) if wanted else None,
+            timed=forecast_of_timing(asking, pairing.sample(), known, timings) if live else None,
+            key=str(model.api_key_env) if (missing or live) and not has_key else "",
+            retires=known.retires,
+        )
+
+    def _student(self, pairing: _Unloaded, own: tuple[str, ...], teacher: Needed) -> StudentPlan:
+        if "student" in own or (own and pairing.trains):
+            return StudentPlan(pairing.name, None, None, "", 0, own)
+        source, training = pairing.student, None
+        model: Model | None
+        if isinstance(source, Recipe):
+            training, model = self._training(pairing, source, teacher)
+        else:
+            model = source
+        needed = None if model is None else self._needed(pairing, model)
+        return StudentPlan(pairing.name, training, needed, *_timing(pairing, model, {"teacher": teacher, "student": needed}))
+
+    def _training(self, pairing: _Unloaded, recipe: Recipe, teacher: Needed) -> tuple[Training, Model | None]:
+        """Return what becomes of the recipe, and the student that the store holds and a run would take."""
+        decided, device = pairing.decided(recipe), pairing.device
+        name, plan, model = digest([decided, device]), Training(len(pairing.task.train_examples), exact=False, device=device), None
+        if teacher.training is not None and teacher.training[0] == teacher.training[1]:
+            place = (pairing.file, device)
+            if place not in self._kept:
+                self._kept[place] = pairing.curate(pairing.teacher_replies())
+            name = pairing.fingerprint(decided, self._kept[place])
+            plan = replace(plan, rows=len(self._kept[place].rows), exact=True)
+            if found := looked_up(self._store, name):
+                plan = replace(plan, trained=found[0], again=found[1] or ("--distill-retrain" if pairing.run.settings.retrain else ""))
+                adapter = self._store.folder(name) / "adapter"
+                model = None if plan.again else Checkpoint(str(recipe.base), revision=recipe.revision, adapter=adapter, name=recipe.name)
+        for earlier in self._times:
+            if (seconds := earlier.seconds_of(recipe, device, plan.rows)) is not None:
+                plan = replace(plan, seconds=seconds, like=(earlier.rows, earlier.seconds))
+                break
+        plan = replace(plan, above=name in self._trained)
+        self._trained.add(name)
+        return plan, model
+
+
+def _timing(pairing: _Unloaded, student: Model | None, needed: Mapping[str, Needed | None]) -> tuple[str, int]:
+    """Return how a student would be timed, as `plugin.timing` does it, and on how many prompts; None is a student to be trained first."""
+    settings, task = pairing.run.settings, pairing.task
+    models = {"teacher": pairing.teacher, "student": student}
+    hosted = {role: model for role, model in models.items() if isinstance(model, Endpoint)}
+    pairs, asked = len(pairing.sample()), [task.digest, task.questions_digest, settings.pairs]
+    if student is not None and not settings.retrain and not (settings.live and hosted) and stored_timing(path_of(pairing, student, asked)):
+        return "stored", pairs
+    if not hosted or settings.live:
+        return "in turn", pairs
+    on_hand = {role: each.heldout for role, each in needed.items() if each is not None}
+    if student is not None and all(some == of for some, of in on_hand.values()):
+        prompts = {example.id: task.render(example) for example in task.heldout_examples}
+        recorded = {role: alone_times(pairing.held_out(model, ""), prompts, settings.pairs) for role, model in hosted.items()}
+        if not settings.retrain and stored_timing(path_of(pairing, student, [*asked, recorded])):
+            return "stored", pairs
+        pairs = min(map(len, recorded.values()))
+    elif any(model.batch and on_hand[role][0] == 0 for role, model in hosted.items()):
+        pairs = 0  # a batch tells no times
+    if not pairs:
+        return "unpaired", pairs
+    return ("recorded" if len(hosted) == len(models) else f"beside {min(hosted)}"), pairs
+
+
+def show(session: pytest.Session, settings: Settings) -> None:
+    """Write the plan for the benchmarks that were collected.
+
+    Raises:
+        pytest.Session.Failed: part of it cannot be planned; the lines say which, and why.
+    """
+    flows: dict[str, Flow] = {}
+    for item in session.items:
+        callspec = getattr(item, "callspec", None)
+        pairing: Pairing | None = callspec.params.get("distill_pairing") if callspec else None
+        if pairing is None or not isinstance(item, pytest.Function):
+            continue
+        fixtures = session._fixturemanager  # noqa: SLF001  (there is no public way to ask what a fixture's name means for an item)
+        own = tuple(name for name in DATA_FLOW if len(fixtures.getfixturedefs(name, item) or ()) > 1)
+        learns = "teacher_replies" not in own and ("teacher_replies" in item.fixturenames or (pairing.trains and "student" not in own))
+        before = flows.get(pairing.id)
+        flows[pairing.id] = Flow(pairing, own, learns=learns or (before is not None and before.learns))
+    plan = plan_of(list(flows.values()), Store(settings.store), settings.budget)
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    write = reporter.write_line if reporter else print
+    for line in lines(plan):
+        write(line)
+    if any(benchmark.trouble for benchmark in plan.benchmarks):
+        raise session.Failed("not all could be planned")

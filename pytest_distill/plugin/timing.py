@@ -1,0 +1,154 @@
+"""The timing of one pair: in turn where both may be asked, beside recorded times where one is replayed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pytest_distill.ask import check_priced
+from pytest_distill.ask.collect import Asking
+from pytest_distill.errors import ModelError
+from pytest_distill.evaluate import Series, Timing, time_beside, time_pairs, timing_sample
+from pytest_distill.evaluate.timing import ATTEMPTS, MOST_WARM_UP, unpaired
+from pytest_distill.files import digest, write_json
+from pytest_distill.models import Endpoint, Model
+from pytest_distill.models.device import disturbance, exclusive, workload
+from pytest_distill.recording import Reply
+from pytest_distill.results import machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_distill.plugin.flow import Pairing
+
+
+def timing_of(pairing: Pairing, student: Model, replies: Mapping[str, Sequence[Reply]]) -> Timing:
+    """Return how long teacher and student take: from the store where this pair was timed on this machine, otherwise timed now.
+
+    An Endpoint is asked for its times under ``--distill-live`` alone; else they come from its recording.
+
+    Args:
+        pairing: whose.
+        student: the student to time.
+        replies: what ``teacher`` and ``student`` said to the held-out rows.
+    """
+    models = {"teacher": pairing.teacher, "student": student}
+    hosted = [role for role, model in models.items() if isinstance(model, Endpoint)]
+    settings = pairing.run.settings
+    asked = [pairing.task.digest, pairing.task.questions_digest, settings.pairs]
+    live = path_of(pairing, student, asked)
+    if not settings.retrain and not (settings.live and hosted) and (stored := stored_timing(live)):
+        return stored
+    if not hosted or settings.live:
+        return _kept(live, _timed_in_turn(pairing, models))
+    prompts = dict(zip((example.id for example in pairing.task.heldout_examples), _prompts(pairing), strict=True))
+    recorded = {role: alone_times(replies[role], prompts, settings.pairs) for role in hosted}
+    path = path_of(pairing, student, [*asked, recorded])
+    if not settings.retrain and (stored := stored_timing(path)):
+        return stored
+    at = min(reply.at for role in hosted for reply in replies[role])
+    if len(hosted) == len(models):
+        return _both_recorded(recorded, at)
+    return _kept(path, _timed_beside(pairing, models, hosted[0], recorded[hosted[0]], at))
+
+
+def _prompts(pairing: Pairing) -> list[str]:
+    return [pairing.task.render(example) for example in pairing.task.heldout_examples]
+
+
+def path_of(pairing: Pairing, student: Model, asked: list[Any]) -> Path:
+    """Return where the timing of this pair, on what was `asked`, is kept."""
+    return pairing.store.timing_path(pairing.teacher.digest, student.digest, digest(asked), pairing.device)
+
+
+def stored_timing(path: Path) -> Timing | None:
+    """Return the timing kept at `path`, or None where there is none that was made on this machine."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        stored = json.loads(path.read_text(encoding="ascii"))
+        if stored["machine"] == machine():
+            return Timing.from_json(stored)
+    return None
+
+
+def _kept(path: Path, timing: Timing) -> Timing:
+    if not timing.noise:  # a noisy one is measured again by the next run
+        write_json(path, timing.to_json())
+    return timing
+
+
+def alone_times(replies: Sequence[Reply], prompts: Mapping[str, str], pairs: int) -> dict[str, float]:
+    """Return the recorded seconds of the prompts that were asked alone, by prompt; at most `pairs` of them."""
+    times = {prompts[reply.id]: reply.seconds for reply in replies if reply.alone and reply.seconds and not reply.sample}
+    return dict(list(times.items())[:pairs])
+
+
+def _timed_in_turn(pairing: Pairing, models: Mapping[str, Model]) -> Timing:
+    prompts, task = _prompts(pairing), pairing.task
+    guards = _guards(pairing, models.values(), "timing teacher and student in turn")
+    _set_aside(pairing, models, prompts)
+    with exclusive(pairing.device, pairing.run.progress.say):
+        try:
+            for model in models.values():
+                model.load(pairing.device)
+            return time_pairs(
+                models["teacher"], models["student"], prompts, task.max_tokens, machine(), pairs=pairing.run.settings.pairs, **guards
+            )
+        finally:
+            for model in models.values():
+                if isinstance(model, Endpoint):
+                    model.unload()
+
+
+def _set_aside(pairing: Pairing, models: Mapping[str, Model], prompts: Sequence[str]) -> None:
+    """Count what asking Endpoints for their times may cost at most, all repeats included.
+
+    Raises:
+        ModelError: that is more than is left of the budget, or an Endpoint has no price to tell.
+    """
+    budget, task = pairing.run.budget, pairing.task
+    sample = timing_sample(prompts, pairing.run.settings.pairs)
+    most = 0.0
+    for model in models.values():
+        if isinstance(model, Endpoint):
+            check_priced(model, budget)
+            each = [Asking(model, task.max_tokens, None, budget).most_cost(prompt) for prompt in sample]
+            most += ATTEMPTS * sum(each) + MOST_WARM_UP * max(each)
+    if budget.limit is None:
+        return
+    with budget.open():
+        if budget.spent + most > budget.limit:
+            raise ModelError(
+                f"task {task.name!r}: timing with --distill-live may cost up to ${most:.4f}, and ${budget.spent:.4f} of the budget of"
+                f" ${budget.limit:g} are spent. Raise --distill-budget, or leave --distill-live out to use recorded times."
+            )
+        budget.spent += most
+
+
+def _timed_beside(pairing: Pairing, models: Mapping[str, Model], of: str, recorded: Mapping[str, float], at: str) -> Timing:
+    model = next(model for role, model in models.items() if role != of)
+    task, pairs = pairing.task, pairing.run.settings.pairs
+    guards = _guards(pairing, [model], f"timing {model.name} beside recorded times")
+    with exclusive(pairing.device, pairing.run.progress.say):
+        model.load(pairing.device)
+        return time_beside(model, recorded, of, at, _prompts(pairing), task.max_tokens, machine(), pairs=pairs, **guards)
+
+
+def _both_recorded(recorded: Mapping[str, Mapping[str, float]], at: str) -> Timing:
+    common = [prompt for prompt in recorded["teacher"] if prompt in recorded["student"]]
+    sides = [Series(tuple(recorded[role][prompt] for prompt in common)) for role in ("teacher", "student")]
+    why = "" if common else unpaired("teacher" if not recorded["teacher"] else "student")
+    return Timing(sides[0], sides[1], "recorded", at, machine(), unpaired=why, recorded=at)
+
+
+def _guards(pairing: Pairing, models: Any, what: str) -> dict[str, Any]:
+    """Return what keeps a timing honest, and what is told of it."""
+    here = any(getattr(model, "local", True) for model in models)
+    name, progress, device = pairing.task.name, pairing.run.progress, pairing.device
+    return {
+        "workload": workload(device) if here else None,
+        "disturbed": lambda: disturbance(device) if here else None,
+        "progress": lambda done, of: progress.step(f"{name}: {what}", done, of),
+        "again": lambda reason: progress.say(f"{name}: timing again: {reason}"),
+    }
