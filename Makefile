@@ -8,7 +8,7 @@ distill: .venv/installed
 	$(BIN)/pytest --distill
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 lint: .venv/installed
 	$(BIN)/ruff check .
