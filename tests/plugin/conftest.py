@@ -12,12 +12,15 @@ import pytest
 
 from tests.fakes import ROOT
 
-# After each test pytester takes away the modules that the test imported; libraries that cannot be loaded twice must be there before.
-for library in ("numpy", "scipy.sparse", "torch"):
-    with suppress(ImportError):
-        importlib.import_module(library)
-
 MODES = {"plain": (), "n0": ("-n", "0"), "n2": ("-n", "2"), "no-xdist": ("-p", "no:xdist")}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loaded_before() -> None:
+    """After each test pytester takes away the modules that the test imported; libraries that cannot be loaded twice must be there before."""
+    for library in ("numpy", "scipy.sparse", "torch"):
+        with suppress(ImportError):
+            importlib.import_module(library)
 
 
 @pytest.fixture(autouse=True)
