@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from pytest_distill.errors import RecordingError
 from pytest_distill.files import canonical_json, digest, sync_folder
+from pytest_distill.task import shown_path
 
 FAILED = "failed"
 OUTCOMES = ("answered", "refused", "cut", "filtered", "empty", "malformed", FAILED)
@@ -49,6 +50,7 @@ class Reply:
         retires: the ISO date on which the provider shuts the model down, where the server tells one.
         terms: the teacher's licence note.
         logprobs: for each token ``[token, logprob, [[token, logprob], …]]`` with the likeliest ones; None where none came back.
+        counted: whether the server counted the tokens; where not, they are 0.
     """
 
     key: str
@@ -73,6 +75,7 @@ class Reply:
     retires: str = ""
     terms: str = ""
     logprobs: Sequence[Any] | None = None
+    counted: bool = True
 
 
 # Fields that a line leaves out where they say nothing: what a local model has no use for takes no room.
@@ -107,14 +110,15 @@ def _sha(body: bytes) -> str:
 
 
 def _verified(line: bytes) -> dict[str, Any] | None:
-    """Return the fields of a line, or None where it is not what was written: damaged in any way."""
+    """Return the fields of a line, or None where it is not what was written: damaged in any way. The last one may lack its line end."""
     # The digest is taken over the bytes, so that nothing needs to be encoded again. Quotes inside a string are escaped: what stands
     # between two quotes here is the field itself, and behind it come no objects that could hold another.
+    line = line.removesuffix(b"\n")
     at = line.rfind(_SHA_FIELD)
     end = at + len(_SHA_FIELD) + _SHA_LENGTH + 1
-    if at < 0 or line[end - 1 : end] != b'"' or line[-1:] != b"\n":
+    if at < 0 or line[end - 1 : end] != b'"':
         return None
-    if _sha(line[:at] + line[end:-1]).encode() != line[end - 1 - _SHA_LENGTH : end - 1]:
+    if _sha(line[:at] + line[end:]).encode() != line[end - 1 - _SHA_LENGTH : end - 1]:
         return None
     try:
         row = json.loads(line)
@@ -146,6 +150,7 @@ class Recording:
         self._end = self._lines = 0  # how far the file was read
         self._file: tuple[int, int] | None = None
         self._handle: int | None = None
+        self._held = False
         self.read()
 
     def __len__(self) -> int:
@@ -194,7 +199,7 @@ class Recording:
         return (reply for reply in self.replies(sorted(self._places, key=self._places.__getitem__)) if reply is not None)
 
     def read(self, *, mend: bool = False) -> None:
-        """Read what was appended since the last time, by whomever; with `mend`, move a torn last line away."""
+        """Read what was appended since the last time, by whomever; with `mend`, move a torn last line away, and end a whole one."""
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
@@ -203,20 +208,25 @@ class Recording:
             raise RecordingError(f"{self.path}: the file cannot be read: {error.strerror}. Correct its path or its rights.") from None
         with file:
             self._continue(file)
-            torn = b""
+            torn, ended = b"", True
             for line in file:
                 row = _verified(line)
                 if row is None:
                     torn = line + file.read(1)
                     if len(torn) > len(line):
+                        ends = ": Git changed its line ends; -text in .gitattributes keeps them" if line.endswith(b"\r\n") else ""
                         raise RecordingError(
-                            f"{self.path}:{self._lines + 1}: the line is damaged (its digest does not match). Restore the file from"
+                            f"{shown_path(self.path)}:{self._lines + 1}: the line is damaged (its digest does not match{ends}). Restore the file from"
                             " version control, or delete that line to have the reply recorded again."
                         )
                     break
-                self._enter(row["key"], row["outcome"], len(line))
+                ended = line.endswith(b"\n")
+                self._enter(row["key"], row["outcome"], len(line) + (not ended))  # its end may come yet; a file without it is read anew
         if torn and mend:
             self._set_aside(torn)
+        if not ended and mend:  # an editor took the line end away
+            with self.path.open("ab") as mended:
+                mended.write(b"\n")
 
     def _continue(self, file: BinaryIO) -> None:
         """Go to where reading stopped; to the start where it is another file now, or a shorter one."""
@@ -242,43 +252,81 @@ class Recording:
         """Hold the right to append, across processes; what others wrote meanwhile has been read on entry.
 
         Raises:
-            OSError: the folder or the file cannot be written.
+            RecordingError: the folder or the file cannot be written, or a line before the last is damaged.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._lock):
-            self.read(mend=True)
-            self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        lock = FileLock(self._lock)
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            with self._explained():
+                self.read(mend=True)
+            self._held = True
+            yield
+        finally:
+            self._held = False
+            handle, self._handle = self._handle, None
             try:
-                sync_folder(self.path.parent)  # it may have been made just now
-                with self.path.open("rb") as file:
-                    self._continue(file)  # a file that was just made is the one that is read from now on
-                yield
+                if handle is not None:
+                    os.close(handle)
             finally:
-                os.close(self._handle)
-                self._handle = None
+                lock.release()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn an error of the file system into one that names the recording."""
+        try:
+            yield
+        except OSError as error:
+            raise RecordingError(
+                f"{shown_path(self.path)}: a reply could not be written: {error.strerror or error}. Those before it are kept."
+            ) from error
+
+    def _open(self) -> None:
+        """Open the file for appending; it is made when there is something to write."""
+        assert self._held, "write belongs inside writing()"
+        self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        sync_folder(self.path.parent)
+        self.read(mend=True)  # a file that was just made, or replaced meanwhile, is the one that is read from now on
 
     def write(self, reply: Reply) -> None:
         """Append one reply inside `writing`, in one write; it is on disk for good after the next `sync`.
 
         Raises:
-            OSError: the disk is full or the file cannot be written; earlier replies are kept.
+            RecordingError: the disk is full or the file cannot be written; earlier replies are kept.
         """
-        assert self._handle is not None, "write belongs inside writing()"
         line = _line(reply)
-        if os.write(self._handle, line) != len(line):
-            os.ftruncate(self._handle, self._end)  # nothing may be appended to a torn line
-            raise OSError(f"{self.path}: the disk took only part of a line")
+        with self._explained():
+            if self._handle is None:
+                self._open()
+            assert self._handle is not None
+            if os.write(self._handle, line) != len(line):
+                os.ftruncate(self._handle, self._end)  # nothing may be appended to a torn line
+                raise OSError("the disk took only part of a line")
         self._enter(reply.key, reply.outcome, len(line))
 
     def sync(self) -> None:
         """Make durable what was written.
 
         Raises:
-            OSError: the disk failed.
+            RecordingError: the disk failed; or the file is not the one that was written any more: Git, or an editor, replaced or deleted it.
         """
-        if self._handle is not None:
+        if self._handle is None:
+            return
+        with self._explained():
             os.fsync(self._handle)
+            ours = os.fstat(self._handle)
+            try:
+                there = os.stat(self.path)
+                same = (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+            except FileNotFoundError:
+                same = False
+        if not same:
+            raise RecordingError(
+                f"{shown_path(self.path)} was replaced while it was being written; what this run recorded may not be in it. Leave the file"
+                " alone while replies are recorded, and run again: what it lacks is asked for."
+            )
 
     def append(self, replies: Iterable[Reply]) -> None:
         """Append replies inside `writing`: one write a line, synced to disk once before this returns; errors as `write` and `sync`."""

@@ -32,7 +32,7 @@ SCHEMA = "pytest-distill/results/1"
 WARNED_DAYS = 60  # how long before a hosted model is shut down the result begins to say so
 MOST_LEFT_OUT = 3  # rows named for each reason
 MOST_WORDS = 3  # judgements that the cause of a pass still spells out
-PACKAGES = ("pytest-distill", "pytest", "pytest-xdist", "torch", "transformers", "trl", "peft", "datasets", "tokenizers")
+PACKAGES = ("pytest-distill", "pytest", "pytest-xdist", "openai", "scipy", "torch", "transformers", "trl", "peft", "datasets", "tokenizers")
 
 
 def environment(root: Path) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def comparison_entry(
                 "tokens_in": evaluation.tokens_in,
                 "tokens_cached": evaluation.tokens_cached,
                 "tokens_out": evaluation.tokens_out,
-                "cost_usd": None if price is None else _cost(price, evaluation),
+                "cost_usd": None if price is None or not evaluation.counted else _cost(price, evaluation),
                 **_reply_facts(replies[side], evaluation.recorded),
             }
             for side, (evaluation, series, price) in sides.items()
@@ -175,8 +175,9 @@ def _cost(price: Price, side: Evaluation) -> float:
 def _reply_facts(replies: Sequence[Reply], at: str) -> dict[str, Any]:
     """Return what the replies themselves tell of their model: where they are from, who gave them, how they ended."""
     hosted = next((reply for reply in replies if reply.origin), None)
+    places = sorted({reply.origin for reply in replies if reply.origin})
     return {
-        "origin": f"recorded {at[:10]} from {hosted.origin}" if hosted else f"answered {at}",
+        "origin": f"recorded {at[:10]} from {' and '.join(places)}" if hosted else f"answered {at}",
         "answered_by": next((reply.answered_by for reply in replies if reply.answered_by), None),
         "outcomes": dict(sorted(Counter(reply.outcome for reply in replies if not reply.sample).items())),
         "retires": max((reply.retires for reply in replies), default="") or None,
@@ -196,6 +197,12 @@ def reply_notes(name: str, replies: Sequence[Reply]) -> list[str]:
         left = (date.fromisoformat(retires) - _today()).days
         when = f"in {left} days" if left > 0 else "it is no longer there to be asked"
         notes.append(f"{name} is shut down on {retires} ({when}): record what you still need of it")
+    places = {reply.origin for reply in replies}
+    if len(places) > 1:
+        notes.append(f"{name} was recorded from {len(places)} addresses; only times of the one that it has now are compared")
+    uncounted = sum(not reply.counted for reply in replies)
+    if uncounted:
+        notes.append(f"the server of {name} counted no tokens of {uncounted} of {len(replies)} replies: its cost is not known")
     asked = [reply for reply in replies if reply.parameters.get("logprobs")]
     if asked and all(reply.logprobs is None for reply in asked):
         notes.append(f"{name} was asked for log probabilities and its server sent none")

@@ -21,7 +21,9 @@ SHAPES = {
     "prompt-completion": ("completion", "prompt"),
     "Alpaca": ("output", "instruction"),
 }
-ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
+# What rows of other projects call their reference; a field of such a name that nothing uses is taken for it.
+REFERENCE_NAMES = ("label", "answer", "target", "output", "completion", "expected", "intent", "class", "reference", "gold")
+ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
 TABLES = (".csv", ".parquet")
 
 
@@ -147,7 +149,11 @@ def check_names(
     for name in row:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else unknown
+            lacks = next((each for each in sorted(known) if each.startswith("expected") and each not in row), None)
+            if name in REFERENCE_NAMES and lacks:
+                hint = f"If it is the reference, call it {lacks!r}."
+            else:
+                hint = f"Did you mean {near[0]!r}?" if near else unknown
             raise TaskError(f"{where}: unknown field {name!r}. Known are {', '.join(sorted(known))}. {hint}")
     lacking = sorted(required - row.keys())
     if lacking:

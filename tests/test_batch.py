@@ -17,6 +17,7 @@ from pytest_distill.ask.batch import BatchCollection, collection
 from pytest_distill.ask.batch.notes import Notes
 from pytest_distill.ask.collect import Asking, Keeper, StopError, Wanted
 from pytest_distill.ask.pace import Budget, BudgetError
+from pytest_distill.errors import RecordingError
 from pytest_distill.models import Endpoint
 from pytest_distill.recording import Recording, Reply, reply_key
 from tests.api_server import HANG, HTML, RESET, ApiServer, BatchPlan, Fault, cut, first, limited, other_model, status
@@ -449,6 +450,27 @@ def test_a_batch_at_another_server_is_not_submitted_here(tmp_path):
         with pytest.raises(StopError, match=f"submitted to {server.url} .* now asks {other.url}"):
             collect(tmp_path, asked_over(other.url), wanted_of(endpoint, 10))
         assert other.requests == []
+
+
+def test_no_batch_is_created_that_cannot_be_noted_or_written(tmp_path, monkeypatch):
+    """Where the notes, or the file of requests, cannot be written the error says which, and the server has no batch."""
+    with ApiServer() as server:
+        endpoint = asked_over(server.url)
+        wanted = wanted_of(endpoint, 10)
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pytest_distill.ask.batch.notes.write_json", full)
+            with pytest.raises(
+                RecordingError, match=r"task\.m\.jsonl\.batches\.json: which batches run could not be written: No space left"
+            ):
+                collect(tmp_path, endpoint, wanted)
+        monkeypatch.setattr(collection.tempfile, "TemporaryFile", full)
+        with pytest.raises(StopError, match=r"the requests of a batch could not be written below .*: No space left"):
+            collect(tmp_path, endpoint, wanted)
+        assert batches(server) == []
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b'{"batches": [], "digest": "x"}', None])

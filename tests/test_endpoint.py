@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_distill.errors import ModelError
-from pytest_distill.models import Endpoint, connection
+from pytest_distill.evaluate import timing
+from pytest_distill.models import Answer, Endpoint, connection
+from pytest_distill.models import endpoint as endpoint_module
 from pytest_distill.models.wire import NoReplyError
 from tests import api_server as api
 from tests.api_server import ApiServer, Fault, first
@@ -480,7 +482,8 @@ def test_a_refused_key_names_its_variable_and_never_its_value(connect, caplog, s
             endpoint.answer(["row=1 want=yes"], 8)
         assert server.asked == 1
     assert "Incorrect API key provided: ***. Header: Bearer ***" in str(caught.value)
-    assert "It is taken from the environment variable CANARY_KEY." in str(caught.value)
+    assert f"{server.url} refuses the key" in str(caught.value)
+    assert "It is taken from the environment variable CANARY_KEY: set another one there" in str(caught.value)
     seen = (
         "".join(traceback.format_exception(caught.value))
         + repr(caught.value)
@@ -503,6 +506,107 @@ def test_a_key_that_a_server_repeats_is_not_passed_on(connect, stream):
         assert (found.text, found.answered_by) == ("the=***", "m-***")
         assert "<html>***" in trouble(endpoint).words
         assert ask(connect(server, api_key_env=None), "want=none").text == "none"
+
+
+ESCAPED = KEY.replace("/", r"\/").replace("+", r"\u002b")
+
+
+def event_stream(*deltas: str) -> Fault:
+    """A stream of these texts, each as it stands in JSON."""
+    events = ['{"choices": [{"delta": {"content": "' + delta + '"}}]}' for delta in deltas]
+    events.append('{"choices": [{"delta": {}, "finish_reason": "stop"}]}')
+    return Fault(content="".join(f"data: {event}\n\n" for event in events).encode(), headers={"content-type": "text/event-stream"})
+
+
+@pytest.mark.parametrize("spelt", [ESCAPED, *SPELT[:4]])
+def test_a_key_in_another_spelling_is_not_passed_on(connect, spelt):
+    """Escaped for JSON or an address, in base64, or in two parts of a stream: the key is in no answer, no page and no refusal."""
+    whole = Fault(content=('{"model": "m", "choices": [{"message": {"content": "the=' + spelt + ' end"}}]}').encode())
+    page = Fault(content=b"<html>" + spelt.encode())
+    refusal = Fault(status=401, content=('{"error": {"message": "Wrong: ' + spelt + '"}}').encode())
+    with ApiServer(faults=first(whole, page, refusal)) as server:
+        endpoint = connect(server)
+        texts = [ask(endpoint).text, trouble(endpoint).words, trouble(endpoint).words]
+    half = 9  # within no escape
+    with ApiServer(faults=first(event_stream("the=", spelt), event_stream(spelt[:half], spelt[half:]))) as server:
+        endpoint = connect(server, stream=True)
+        texts += [ask(endpoint).text, ask(endpoint).text]
+    assert texts[0].startswith("the=***")
+    assert "Wrong: ***" in texts[2]
+    assert all("***" in text and "canary" not in text and spelt.strip("=") not in text for text in texts)
+
+
+def test_a_key_that_a_message_was_cut_in_is_not_passed_on(connect):
+    """Messages are quoted in part: the first part of a key at the end of the quotation goes too."""
+    page = Fault(content=b"<html>" + b"x" * 56 + KEY.encode())
+    with ApiServer(faults=first(page, api.status(500, "broken", "x" * 280 + KEY))) as server:
+        endpoint = connect(server)
+        for words in (trouble(endpoint).words, trouble(endpoint).words):
+            assert "xx***" in words
+            assert "canary" not in words
+
+
+def test_a_key_in_log_probabilities_is_not_passed_on(connect):
+    """A token that holds the key comes back without it; tokens that spell it together do not come back at all."""
+
+    def answer(*tokens: str) -> Answer:
+        return Answer("yes", "answered", 1, 1, logprobs=[[token, -0.1, [[token, -0.1], [f" {KEY}", None]]] for token in tokens])
+
+    with ApiServer() as server:
+        endpoint = connect(server)
+        assert endpoint.redacted(answer(KEY)).logprobs == [["***", -0.1, [["***", -0.1], [" ***", None]]]]
+        assert endpoint.redacted(answer(KEY[:5], KEY[5:])).logprobs is None
+        assert endpoint.redacted(Answer("a", "answered", 1, 1, logprobs=[["a", -0.1, []]])).logprobs == [["a", -0.1, []]]
+        entry = {"token": KEY, "logprob": -0.5, "top_logprobs": []}
+    with ApiServer(faults=first(Fault(reply={"logprobs": {"content": [entry]}}))) as server:
+        assert ask(connect(server, top_logprobs=1)).logprobs == [["***", -0.5, []]]
+
+
+def test_a_filtered_prompt_and_other_requests_are_without_the_key(connect):
+    """What the connection itself makes of a refusal, for a batch too, holds no key."""
+    filtered = api.status(400, "content_filter", f"Filtered for {KEY}")
+    with ApiServer(faults=first(filtered, filtered, api.status(400, "bad", f"Bad: {KEY}"))) as server:
+        endpoint = connect(server)
+        assert ask(endpoint).detail == "the provider filtered the prompt (HTTP 400: Filtered for ***)"
+        sent = endpoint.connection.send("POST", endpoint.path, endpoint.body("want=yes", 8))
+        assert endpoint.connection.run(sent).detail == "the provider filtered the prompt (HTTP 400: Filtered for ***)"
+        with pytest.raises(NoReplyError) as caught:
+            endpoint.connection.run(endpoint.connection.send("POST", endpoint.path, endpoint.body("want=yes", 8)))
+    assert (caught.value.words, str(caught.value)) == ("HTTP 400: Bad: ***", "HTTP 400: Bad: ***")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1", "ImportError: "),
+        ("HTTPS_PROXY", "foo://127.0.0.1:1", "ValueError: "),
+        ("SSL_CERT_FILE", "/nonexist", "FileNotFoundError: "),
+    ],
+)
+def test_a_client_that_cannot_be_made_is_an_error_without_the_key(monkeypatch, variable, value, words):
+    """A proxy or a certificate that the transport refuses is named with the way out; no frame shown holds the key."""
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ModelError, match=f"no connection to http://host/v1 can be made: {words}") as caught:
+        Endpoint("big", base_url="http://host/v1", api_key_env="CANARY_KEY").load()
+    assert variable in str(caught.value)
+    assert caught.value.__suppress_context__
+    assert KEY not in "".join(traceback.format_exception(caught.value)) + repr(caught.traceback[-1].frame.f_locals)
+
+
+def test_what_an_exception_says_of_the_key_is_not_repeated(monkeypatch):
+    """Whatever the SDK says on its way down is repeated without the key."""
+    import openai
+
+    def broken(**options):
+        raise RuntimeError(f"odd: {options['api_key']}")
+
+    monkeypatch.setattr(openai, "AsyncOpenAI", broken)
+    with pytest.raises(ModelError, match=r"can be made: RuntimeError: odd: \*\*\*"):
+        Endpoint("big", base_url="http://host/v1", api_key_env="CANARY_KEY").load()
 
 
 def test_troubles_keep_no_key_in_their_chain(connect):
@@ -537,11 +641,43 @@ def test_one_prompt_is_timed_alone(connect):
     assert 0 < streamed.first_token <= streamed.seconds
 
 
+def test_between_the_tries_of_a_timing_the_server_is_left_alone(connect, monkeypatch):
+    """The wait is what the server asks for, else short and growing; it is no part of the time."""
+    waited = []
+    monkeypatch.setattr(endpoint_module.time, "sleep", waited.append)
+    with ApiServer(faults=first(api.limited(30), api.status(500))) as server:
+        assert connect(server).time_one("want=yes", 8).seconds < 20
+    assert waited == [30, 2 * endpoint_module.TIMING_PAUSE]
+    with ApiServer(faults=first(api.status(500), api.limited(0))) as server:
+        connect(server, patience=0.1).time_one("want=yes", 8)
+    assert waited[2:] == [0.1, 0]
+
+
+def test_a_timing_of_what_nobody_counted_has_no_tokens(connect):
+    """Where the server sends no usage, the timing says so: 0 tokens would be a claim."""
+    with ApiServer(faults=first(Fault(reply={"usage": None}), api.AT_LIMIT)) as server:
+        endpoint = connect(server)
+        uncounted, counted = (endpoint.time_one("want=yes", 8) for _ in range(2))
+    assert (uncounted.tokens_out, counted.tokens_out) == (None, 1)
+    assert timing._series(endpoint, [counted, uncounted]).tokens_out == ()
+    assert timing._series(endpoint, [counted, counted]).tokens_out == (1, 1)
+
+
 @pytest.mark.parametrize(
-    ("fault", "asked", "words"), [(api.status(500), 3, "HTTP 500"), (api.status(401), 1, "the server refuses the key")]
+    ("fault", "asked", "words"),
+    [
+        (api.status(500), 3, "HTTP 500"),
+        (api.status(401), 1, ".* refuses the key"),
+        (api.status(400), 1, "HTTP 400"),
+        (api.limited(3600), 1, "HTTP 429: Too Many Requests. The server asks to wait 3600 s, patience is 120 s"),
+        (api.FILTERED, 1, r"it answered '' with outcome filtered \(the provider filtered the reply\)"),
+        (api.REFUSAL, 1, "it answered 'I cannot help with that.' with outcome refused"),
+        (api.NULL_CONTENT, 1, "it answered '' with outcome empty"),
+    ],
 )
-def test_a_timing_that_fails_says_why(connect, fault, asked, words):
-    """Three tries without a reply end a timing, a refused key at once."""
+def test_a_timing_that_fails_says_why(connect, monkeypatch, fault, asked, words):
+    """Three tries without a reply end a timing; what trying again will not mend, and what is no reply to time, does at once."""
+    monkeypatch.setattr(endpoint_module, "TIMING_PAUSE", 0)
     with ApiServer(faults=lambda *_: fault) as server:
         with pytest.raises(ModelError, match=f"Endpoint 'big' could not be timed: {words}"):
             connect(server).time_one("want=yes", 8)

@@ -610,3 +610,24 @@ def test_percentages(value, digits, text):
 def test_bands(flags, name):
     """Viable needs the drop and the speed, marginal only 10 %, and what decides nothing is inconclusive."""
     assert band(*flags) == name
+
+
+def test_a_cost_that_meets_its_limit_exactly_meets_it():
+    """Prices of which one is twenty times the other meet a limit of 20, as people would reckon; what they cost a request is told in digits that say something."""
+    dear, cheap = (per_request(price, 12.0, 0.0, 1.0) for price in ((2, 0.5, 8), (0.1, 0.05, 0.4)))
+    assert dear / cheap != 20
+    gain = CostGain(Bill(dear, cheap, None, 1.0), 10, judging=STRICT)
+    assert (gain >= 20).shown
+    assert gain.facts().startswith("teacher $0.0000320 a request, student $0.00000160;")
+
+
+def test_recorded_times_of_a_student_keep_the_limit_with_a_margin():
+    """A percentile from a recording must keep the limit 1.7 times over, is never refuted, and says where it is from."""
+    times = Latency([0.01] * 100, "recorded", "2026-11-22T10:00:00Z", STRICT).p95
+    assert (times <= 17).shown
+    assert "from a recording of 2026-11-22" in (times <= 17).words
+    for limit in (16.9, 1):
+        with pytest.raises(AssertionError) as caught:
+            assert times <= limit
+        assert "inconclusive" in str(caught.value)
+        assert "--distill-live" in str(caught.value)

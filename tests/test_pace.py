@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import select
 import subprocess
 import sys
@@ -193,6 +194,40 @@ def test_processes_of_a_run_share_the_budget(tmp_path):
     last = Budget(1.0, ledger)
     with pytest.raises(BudgetError, match=r"\$0.8000 spent"):
         spending(last, lambda: spend(last))
+
+
+def test_what_a_killed_process_may_have_spent_is_known_to_the_next(tmp_path):
+    """What is saved while requests are in flight counts them at their dearest; at the end their true cost stands there."""
+    ledger = tmp_path / "ledger.json"
+    budget = Budget(1.0, ledger)
+
+    async def work():
+        await budget.reserve(0.3)
+        budget.settle(0.3, 0.25)
+        await budget.reserve(0.5)
+        budget.save()
+        assert json.loads(ledger.read_text()) == 0.75
+        budget.settle(0.5, 0.125)
+
+    spending(budget, work)
+    assert json.loads(ledger.read_text()) == 0.375
+
+
+def test_a_ledger_that_cannot_be_written_stops_the_run(tmp_path):
+    """Where what is spent cannot be kept, nothing may be spent."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BudgetError, match="cannot be kept in"), Budget(1.0, tmp_path / "file" / "ledger.json").open():
+        pass
+    budget = Budget(1.0, tmp_path / "ledger.json")
+
+    async def work():
+        await budget.reserve(0.5)
+        (tmp_path / "ledger.json").mkdir()
+        with pytest.raises(BudgetError, match=r"cannot be kept in .*ledger\.json"):
+            budget.save()
+        (tmp_path / "ledger.json").rmdir()
+
+    spending(budget, work)
 
 
 def test_a_budget_for_several_recordings_of_one_process_is_one(tmp_path):

@@ -217,10 +217,10 @@ BAD_ROWS = {
     "messages null": ({"messages": None}, "a conversation is a list of turns; seen null."),
     "messages empty": ({"messages": []}, "a conversation is a list of turns; seen []."),
     "turn no object": ({"messages": [["user", "why?"]]}, 'turn 1 is no object; seen ["user", "why?"].'),
-    "tool turn": ({"messages": [*ONE, {"role": "tool", "content": "4"}]}, "turn 3: 'role' must be one of system, user, human, assistant, gpt;"
+    "tool turn": ({"messages": [*ONE, {"role": "tool", "content": "4"}]}, "turn 3: 'role' must be one of system, developer, user, human, assistant, gpt;"
                                                                           ' seen "tool". Leave out rows with other turns.'),
-    "role missing": ({"messages": [{"content": "why?"}]}, "turn 1: 'role' must be one of system, user, human, assistant, gpt; seen null."),
-    "role no text": ({"conversations": [{"from": ["human"], "value": "a"}]}, "turn 1: 'from' must be one of system, user, human, assistant, gpt"),
+    "role missing": ({"messages": [{"content": "why?"}]}, "turn 1: 'role' must be one of system, developer, user, human, assistant, gpt; seen null."),
+    "role no text": ({"conversations": [{"from": ["human"], "value": "a"}]}, "turn 1: 'from' must be one of system, developer, user, human, assistant, gpt"),
     "content missing": ({"messages": [{"role": "user"}]}, "turn 1: 'content' must be text or parts of text; seen null."),
     "content of the other kind": ({"conversations": [{"from": "human", "content": "a"}]}, "turn 1: 'content' would be lost"),
     "picture": ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},

@@ -19,6 +19,7 @@ from tests.api_server import completion, events_of, logprobs_of
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3}
 KEY = "the environment variable K"
+ORIGIN = "http://host/v1"
 
 
 def whole(text="yes", *, chat=True, **said) -> dict:
@@ -35,7 +36,7 @@ def as_events(data, *, chat=True, with_usage=True) -> list[bytes]:
 
 
 def refused(status, body=b"", headers=None) -> NoReplyError:
-    found = from_status(status, headers or {}, body, key=KEY, model="big")
+    found = from_status(status, headers or {}, body, key=KEY, model="big", origin=ORIGIN)
     assert isinstance(found, NoReplyError)
     return found
 
@@ -55,7 +56,6 @@ def refused(status, body=b"", headers=None) -> NoReplyError:
         ({"text": None}, "empty", "", "the reply is empty"),
         ({"text": " \n"}, "empty", " \n", "the reply is empty"),
         ({"choices": []}, "empty", "", "the server sent no choices"),
-        ({"choices": None}, "empty", "", "the server sent no choices"),
     ],
 )
 def test_each_end_of_a_reply_is_an_outcome(chat, said, outcome, text, detail):
@@ -180,7 +180,7 @@ def test_infinite_logprobs_are_left_out():
 @pytest.mark.parametrize(
     "body",
     [b"", b"<!doctype html><title>Sign in</title>", b'{"choices": [{"mess', b"\x1f\x8b\x08", b"null", b"[]", b"5", b'"x"', b"{}",
-     b'{"error": {"message": "overloaded"}}', b'{"choices": [{}]}', b'{"choices": [null]}', b'{"choices": {"a": 1}}',
+     b'{"choices": null}', b'{"choices": ""}', b'{"choices": {}}', b'{"choices": false}', b'{"choices": [{}]}', b'{"choices": [null]}', b'{"choices": {"a": 1}}',
      b'{"choices": [{"message": {"content": 5}}]}', b'{"choices": [{"message": "yes"}]}', b'{"choices": [{"message": null}]}',
      b'{"usage": [1], "choices": []}', b"[" * 100_000, b'{"choices": ' + b"1" * 5000 + b"}"],
 )  # fmt: skip
@@ -192,6 +192,28 @@ def test_a_body_that_is_no_completion_is_garbled(body):
     assert caught.value.words.startswith("HTTP 200 with ")
     assert body[:20].decode("utf-8", "replace").strip() in caught.value.words.replace("\\x1f", "\x1f").replace("\\x08", "\x08")
     assert len(caught.value.words) < 400
+
+
+def test_an_error_with_status_200_is_said():
+    """A server that reports an error where a completion belongs is quoted, whatever came beside; a null in its place is no error."""
+    for beside in ({}, {"choices": []}, whole()):
+        with pytest.raises(NoReplyError, match=r"the server reported an error: .*overloaded") as caught:
+            read({**beside, "error": {"message": "overloaded", "code": 502}})
+        assert (caught.value.garbled, caught.value.billed) == (True, True)
+    with pytest.raises(NoReplyError) as caught:
+        read({"error": "x" * 10**6})
+    assert len(caught.value.words) < 400
+    assert read({**whole(), "error": None}).text == "yes"
+
+
+@pytest.mark.parametrize("end", ["error", "abort"])
+def test_a_reply_that_the_server_could_not_finish_is_garbled(end):
+    """Where the server gave up within a reply, whole or streamed, what had come of it is not the model's answer."""
+    broken = whole("ye", finish_reason=end)
+    for understand in (lambda: read(broken), lambda: join_stream(as_events(broken), {})):
+        with pytest.raises(NoReplyError, match=f"the server ended the reply with '{end}'") as caught:
+            understand()
+        assert (caught.value.garbled, caught.value.again) == (True, True)
 
 
 @pytest.mark.parametrize("depth", [50, 200, 400, 600, 800, 950, 990])
@@ -257,7 +279,19 @@ def test_a_stream_that_lost_only_its_end_mark_is_whole():
 
 
 @pytest.mark.parametrize(
-    "event", [b"", b"{", b"null", b"[]", b'"error"', b"{}", b'{"choices": [{"delta": [1]}]}', b'{"choices": [[]]}', b"[" * 9999]
+    "event",
+    [
+        b'{"choices": null}',
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"error"',
+        b"{}",
+        b'{"choices": [{"delta": [1]}]}',
+        b'{"choices": [[]]}',
+        b"[" * 9999,
+    ],
 )
 def test_a_damaged_event_is_garbled(event):
     """One event that is no part of a completion spoils the stream, and is shown."""
@@ -270,8 +304,10 @@ def test_a_damaged_event_is_garbled(event):
 def test_an_error_within_a_stream_is_said():
     """A server that reports an error in mid-stream is quoted; a null in its place is no error."""
     events = as_events(whole())
-    with pytest.raises(NoReplyError, match=r"the stream reported an error: .*overloaded"):
+    with pytest.raises(NoReplyError, match=r"the server reported an error: .*overloaded"):
         join_stream([events[0], b'{"error": {"message": "overloaded"}}'], {})
+    with pytest.raises(NoReplyError, match="the stream ended without an event"):
+        join_stream([b"[DONE]"], {})
     assert join_stream([b'{"error": null, "choices": []}', *events], {}).text == "yes"
 
 
@@ -287,14 +323,17 @@ def test_a_refused_key_names_where_it_was_taken_from(status):
     """401 and 403 are hopeless for every prompt; the source of the key is named."""
     found = refused(status, error("Incorrect API key"))
     assert (found.hopeless, found.again) == (True, False)
-    assert found.words == f"the server refuses the key (HTTP {status}: Incorrect API key). It is taken from {KEY}."
+    assert found.words == f"{ORIGIN} refuses the key (HTTP {status}: Incorrect API key). It is taken from {KEY}: set another one there"
 
 
 def test_an_unknown_model_is_hopeless():
     """404 names the model, and that the address may be wrong."""
     found = refused(404, error("no such model", "model_not_found"))
     assert (found.hopeless, found.again) == (True, False)
-    assert found.words == "the server knows no model 'big', or the address is wrong (HTTP 404: no such model)."
+    assert found.words == (
+        f"{ORIGIN} knows no model 'big', or the address is wrong (HTTP 404: no such model). It ends in /v1 with most servers, and"
+        f" {ORIGIN}/models lists what there is"
+    )
 
 
 @pytest.mark.parametrize("code", ["insufficient_quota", "billing_hard_limit_reached"])
@@ -309,7 +348,7 @@ def test_an_empty_account_is_no_rate_limit(code):
 @pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
 def test_a_filtered_prompt_is_an_answer_of_its_kind(code):
     """A 400 by the provider's filter says something of the prompt and is recorded; nothing was counted."""
-    found = from_status(400, {}, error("was filtered", code), key=KEY, model="big")
+    found = from_status(400, {}, error("was filtered", code), key=KEY, model="big", origin=ORIGIN)
     assert isinstance(found, Answer)
     assert (found.outcome, found.counted, found.text) == ("filtered", False, "")
     assert "was filtered" in found.detail
@@ -500,7 +539,7 @@ HEADER = st.text(string.printable, max_size=30) | st.floats().map(str) | st.date
 @settings(max_examples=200, deadline=None)
 def test_any_error_is_a_trouble_or_a_filtered_prompt(status, body, headers):
     """Whatever stands in an error and its headers, it is understood, and a wait is bounded."""
-    found = from_status(status, headers, body, key=KEY, model="big")
+    found = from_status(status, headers, body, key=KEY, model="big", origin=ORIGIN)
     if isinstance(found, NoReplyError):
         assert found.words
         assert len(found.words) < 500

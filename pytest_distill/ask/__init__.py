@@ -72,26 +72,20 @@ def ask(
     if any(lacks(key) for of_one in keys for key in of_one):
         if not may_ask and isinstance(model, Endpoint):
             raise _missing(model, task, examples, prompts, keys, recording)
-        try:
-            with recording.writing():
-                # One reply for each key: examples may share a prompt.
-                missing = {key: (at, k) for at, of_one in enumerate(keys) for k, key in enumerate(of_one) if lacks(key)}
-                if missing:
-                    with ready():
-                        if isinstance(model, Endpoint):
-                            wanted = [
-                                collect.Wanted(key, examples[at].id, prompts[at], k, alone=not k and prompts[at] in alone)
-                                for key, (at, k) in missing.items()
-                            ]
-                            _collect(model, task, wanted, recording, budget or Budget(), progress, say)
-                        else:
-                            _ask_in_chunks(
-                                model, task, examples, prompts, {key: at for key, (at, _) in missing.items()}, recording, progress
-                            )
-        except OSError as error:
-            raise RecordingError(
-                f"{shown_path(recording.path)}: a reply could not be written: {error}. Those before it are kept."
-            ) from error
+        with recording.writing():
+            # One reply for each key: examples may share a prompt.
+            missing = {key: (at, k) for at, of_one in enumerate(keys) for k, key in enumerate(of_one) if lacks(key)}
+            if missing:
+                with ready():
+                    if isinstance(model, Endpoint):
+                        wanted = [
+                            collect.Wanted(key, examples[at].id, prompts[at], k, alone=not k and prompts[at] in alone)
+                            for key, (at, k) in missing.items()
+                        ]
+                        _collect(model, task, wanted, recording, budget or Budget(), progress, say)
+                    else:
+                        of_prompts = {key: at for key, (at, _) in missing.items()}
+                        _ask_in_chunks(model, task, examples, prompts, of_prompts, recording, progress)
     found = _found(keys, recording, committed)
     if isinstance(model, Endpoint):
         _check_one_model(model, found, recording)
@@ -157,19 +151,25 @@ def _collect(
             def report(done: int) -> None:
                 progress(done, len(wanted))
 
-            collection = BatchCollection(keeper, report, say=say) if model.batch else collect.Collection(keeper, report, say)
+            def tell(text: str) -> None:
+                say(redact(text))
+
+            redact = model.connection.redact  # a batch's states and errors are words of the server as well
+            collection = BatchCollection(keeper, report, say=tell) if model.batch else collect.Collection(keeper, report, tell)
             try:
                 await collection.run(wanted)
             except ModelError as error:
+                had = keeper.done - keeper.failed
+                kept = f"{had} of {len(wanted)} replies were recorded in {shown_path(recording.path)} and are kept; " if had else ""
                 raise ModelError(
-                    f"task {task.name!r}: Endpoint {model.name!r}: {str(error).rstrip('.')}. {keeper.done - keeper.failed} of {len(wanted)} replies were recorded in"
-                    f" {shown_path(recording.path)} and are kept; the same command asks for the rest."
+                    f"task {task.name!r}: Endpoint {model.name!r}: {redact(str(error)).rstrip('.')}. {kept}{'t' if had else 'T'}he same command asks for"
+                    f" {'the rest' if had else 'them'} then."
                 ) from None
             return keeper
 
         before_it = budget.spent
         keeper = model.connection.run(work())
-    cost = f", ${budget.spent - before_it:.4f} at most" if model.price else ""
+    cost = f", ${budget.spent - before_it:.4f}" if model.price else ""
     say(f"{task.name}: {keeper.done - keeper.failed} replies of {model.name} recorded in {shown_path(recording.path)}{cost}")
 
 

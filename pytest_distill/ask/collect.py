@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from pytest_distill.ask.pace import Budget, BudgetError, Pacer
-from pytest_distill.errors import ModelError
+from pytest_distill.errors import ModelError, RecordingError
 from pytest_distill.models.endpoint import Endpoint
 from pytest_distill.models.model import Answer
 from pytest_distill.models.wire import NoReplyError
@@ -57,12 +59,18 @@ class Asking:
     retires: str = ""
 
     def most_tokens(self, prompt: str) -> tuple[int, int]:
-        """Return how many tokens prompt and reply may have at most: a token is at least one byte of text."""
-        system = self.endpoint.system or ""
-        sent = self.endpoint.sent(self.max_tokens, self.schema)
-        schema = len(str(self.schema)) if self.schema else 0
-        longest = max(int(sent.get("max_tokens") or 0), int(sent.get("max_completion_tokens") or 0))
-        return len(prompt.encode("utf-8", "surrogatepass")) + len(system.encode()) + schema + OVERHEAD_TOKENS, longest
+        """Return how many tokens a request and its reply may have at most: a token is at least one byte of what is sent."""
+        around, longest = self._most_beside_prompt
+        return around + _bytes(prompt), longest
+
+    @cached_property
+    def _most_beside_prompt(self) -> tuple[int, int]:
+        # All that is sent may be charged: tools and a reply schema become text of the prompt.
+        body = self.endpoint.body("", self.max_tokens, self.schema)
+        longest = max(int(body.get("max_tokens") or 0), int(body.get("max_completion_tokens") or 0))
+        drafts = body.get("best_of")  # written by the server, of which it returns one
+        longest *= drafts if isinstance(drafts, int) and drafts > 1 else 1
+        return _bytes(body) - _bytes("") + OVERHEAD_TOKENS, longest
 
     def most_cost(self, prompt: str) -> float:
         """Return what a reply may cost at most, in US dollars."""
@@ -106,7 +114,12 @@ class Asking:
             retires=self.retires,
             terms=endpoint.terms,
             logprobs=answer.logprobs,
+            counted=answer.counted,
         )
+
+
+def _bytes(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 class StopError(ModelError):
@@ -131,7 +144,7 @@ class Keeper:
 
         Raises:
             StopError: another model gave it; it is not kept.
-            OSError: it cannot be written.
+            RecordingError: it cannot be written.
         """
         if self.answered_by and answer.answered_by and answer.answered_by != self.answered_by:
             raise StopError(
@@ -169,13 +182,16 @@ class Collection:
 
         Raises:
             StopError, BudgetError: not all was asked; every finished reply is in the recording.
-            OSError: a reply could not be written.
+            RecordingError: a reply could not be written.
         """
+        one_by_one, rest = [each for each in wanted if each.alone], [each for each in wanted if not each.alone]
+        if self._keeper.answered_by and rest and not one_by_one:
+            one_by_one = [rest.pop(0)]  # where another model answers by now, one reply tells, before many are paid for
         committer = asyncio.create_task(self._commit())
         try:
-            for alone in (True, False):
-                todo = iter([each for each in wanted if each.alone is alone])
-                workers = [asyncio.create_task(self._work(todo)) for _ in range(1 if alone else self._endpoint.concurrency)]
+            for group, at_once in ((one_by_one, 1), (rest, self._endpoint.concurrency)):
+                todo = iter(group)
+                workers = [asyncio.create_task(self._work(todo)) for _ in range(at_once)]
                 try:
                     ended, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
                     for worker in ended:
@@ -193,7 +209,7 @@ class Collection:
             committer.cancel()
             with suppress(asyncio.CancelledError):
                 await committer
-            self._keeper.recording.sync()
+            self._make_durable()
             self._progress(self._keeper.done)
         if self._stop is not None:
             raise self._stop
@@ -203,29 +219,37 @@ class Collection:
         while True:
             await asyncio.sleep(COMMIT_SECONDS)
             done = self._keeper.done
+            try:
+                await asyncio.to_thread(self._make_durable)
+            except (RecordingError, BudgetError) as error:
+                self._end(error)  # what comes now would be paid for, and perhaps lost
+                return
             if done > self._reported:
-                try:
-                    await asyncio.to_thread(self._keeper.recording.sync)
-                except OSError as error:
-                    self._end(error)  # what comes now would be paid for, and perhaps lost
-                    return
                 self._reported = done
                 self._progress(done)
+
+    def _make_durable(self) -> None:
+        if self._keeper.done > self._reported:
+            self._keeper.recording.sync()
+        self._budget.save()
 
     async def _work(self, todo: Iterator[Wanted]) -> None:
         for wanted in todo:
             if self._stop is not None:
                 return
             try:
-                answer = await self._persist(wanted)
-                self._keeper.keep(wanted, answer)
+                answer, attempts = await self._persist(wanted)
+                # A request that was given up may still be at work in the server, beside the one that succeeded.
+                self._keeper.keep(replace(wanted, alone=wanted.alone and attempts == 1), answer)
             except (StopError, BudgetError) as stop:
                 # Requests in flight are paid for: they may end, and their replies are kept.
                 self._end(stop)
                 return
             self._failures = self._failures + 1 if answer.outcome == FAILED else 0
             if self._failures >= MOST_FAILURES:
-                self._end(StopError(f"{MOST_FAILURES} replies in a row failed; the last: {answer.detail}"))
+                self._end(
+                    StopError(f"{MOST_FAILURES} replies in a row failed, asked at {self._endpoint.origin}; the last: {answer.detail}")
+                )
 
     def _end(self, reason: Exception) -> None:
         self._stop = self._stop or reason
@@ -244,8 +268,8 @@ class Collection:
         if self._stop is not None:
             raise StopError("stopped")
 
-    async def _persist(self, wanted: Wanted) -> Answer:
-        """Return the answer, or one of the outcome ``failed`` when all attempts or the patience are used up."""
+    async def _persist(self, wanted: Wanted) -> tuple[Answer, int]:
+        """Return the answer, or one of the outcome ``failed`` when all attempts or the patience are used up; and after how many attempts."""
         deadline = math.inf  # patience begins with the first request
         trouble: NoReplyError | None = None
         for attempt in range(self._endpoint.attempts):
@@ -274,7 +298,7 @@ class Collection:
             if left <= 0:
                 break
             try:
-                return await self._once(wanted, left)
+                return await self._once(wanted, left), attempt + 1
             except NoReplyError as error:
                 trouble = error
                 if error.hopeless:
@@ -284,7 +308,7 @@ class Collection:
         assert trouble is not None
         if not (trouble.again or self._keeper.done or self._keeper.answered_by):
             raise StopError(trouble.words)  # the very first request was not understood: no other would be
-        return Answer("", FAILED, 0, 0, counted=False, detail=trouble.words)
+        return Answer("", FAILED, 0, 0, counted=False, detail=trouble.words), attempt + 1
 
     def _wait(self, trouble: NoReplyError, attempt: int) -> float:
         """Return how long to wait before the next attempt: what the server asked for, else doubling, with half of it left to chance."""

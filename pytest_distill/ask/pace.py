@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -61,31 +62,70 @@ class Budget:
         self.spent = 0.0
         self._ledger = ledger
         self._reserved = 0.0
+        self._saved: float | None = None  # what stands in the ledger
+        self._saving = threading.Lock()
         self._settled: asyncio.Event | None = None
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Hold the ledger: one process of the run spends at a time."""
+        """Hold the ledger: one process of the run spends at a time.
+
+        Raises:
+            BudgetError: the ledger cannot be read or written.
+        """
         self._settled = asyncio.Event()
         if self.limit is None or self._ledger is None:
             yield
             return
-        self._ledger.parent.mkdir(parents=True, exist_ok=True)
-        for old in self._ledger.parent.iterdir():  # of runs that ended long ago
-            with suppress(OSError):
-                if old.stat().st_mtime < time.time() - LEDGER_SECONDS:
-                    old.unlink()
-        with FileLock(self._ledger.with_suffix(".lock")):
-            try:
-                self.spent = max(self.spent, float(json.loads(self._ledger.read_text(encoding="ascii"))))
-            except FileNotFoundError:
-                pass  # the first process of this run
-            except (OSError, ValueError, TypeError) as error:
-                raise BudgetError(f"what this run has spent cannot be read from {self._ledger} ({error}). Run again") from None
+        lock = FileLock(self._ledger.with_suffix(".lock"))
+        try:
+            self._ledger.parent.mkdir(parents=True, exist_ok=True)
+            for old in self._ledger.parent.iterdir():  # of runs that ended long ago
+                with suppress(OSError):
+                    if old.stat().st_mtime < time.time() - LEDGER_SECONDS:
+                        old.unlink()
+            lock.acquire()
+        except OSError as error:
+            raise self._unusable(error) from None
+        try:
+            self._read(self._ledger)
             try:
                 yield
             finally:
-                write_json(self._ledger, self.spent)
+                self.save()
+        finally:
+            lock.release()
+
+    def _read(self, ledger: Path) -> None:
+        try:
+            self._saved = float(json.loads(ledger.read_text(encoding="ascii")))
+        except FileNotFoundError:
+            self._saved = None  # the first process of this run
+        except (OSError, ValueError, TypeError) as error:
+            raise BudgetError(f"what this run has spent cannot be read from {ledger} ({error}). Run again") from None
+        self.spent = max(self.spent, self._saved or 0.0)
+
+    def save(self) -> None:
+        """Write into the ledger what was spent, and what requests in flight may cost: a process that is killed leaves it to the next.
+
+        Raises:
+            BudgetError: the ledger cannot be written.
+        """
+        if self.limit is None or self._ledger is None:
+            return
+        with self._saving:
+            # Read in this order, `settle` in another thread makes it too much for a moment, and never too little.
+            most = self._reserved + self.spent
+            if most == self._saved:
+                return
+            try:
+                write_json(self._ledger, most)
+            except OSError as error:
+                raise self._unusable(error) from None
+            self._saved = most
+
+    def _unusable(self, error: Exception) -> BudgetError:
+        return BudgetError(f"what this run has spent cannot be kept in {self._ledger} ({error}). Run again")
 
     async def reserve(self, most: float) -> None:
         """Set aside what a request may cost at most; waits for requests in flight where only their estimates stand in the way.
@@ -105,9 +145,9 @@ class Budget:
 
     def settle(self, most: float, cost: float) -> None:
         """Replace what `reserve` set aside by what the request did cost."""
+        self.spent += cost  # first, for the thread that saves
         self._reserved = max(0.0, self._reserved - most)
         if self._reserved < 1e-12:  # what is left of sums and differences of floats
             self._reserved = 0.0
-        self.spent += cost
         if self._settled is not None:
             self._settled.set()

@@ -204,13 +204,20 @@ class Comparison:
     @cached_property
     def student_latency(self) -> Latency:
         """Percentiles of the student's time in milliseconds: ``assert comparison.student_latency.p95 <= 50``."""
-        return Latency(self.timing.student.seconds, self.timing.timed, self.timing.at, self.judging, self.timing.noise)
+        timing = self.timing
+        if timing.student_recorded:
+            return Latency(timing.student.seconds, "recorded", timing.recorded, self.judging, timing.noise)
+        # Beside recorded times of the teacher it was the student that was timed.
+        timed = "live" if timing.timed == "recorded" else timing.timed
+        return Latency(timing.student.seconds, timed, timing.at, self.judging, timing.noise)
 
     @cached_property
     def bill(self) -> Bill | None:
         """What both models cost; None where a price is missing."""
         teacher, student = self.prices
         if teacher is None or (student is None and self.serving is None):
+            return None
+        if self._uncounted:
             return None
         n = len(self.examples)
         a_request = [
@@ -223,12 +230,20 @@ class Comparison:
         return Bill(a_request[0], a_request[1], self.serving, rate or 1 / median(self.timing.student.seconds or [1.0]))
 
     @property
+    def _uncounted(self) -> str:
+        """The name of a model that has a price and whose tokens were not all counted, or nothing."""
+        sides = zip(self.prices, (self.teacher, self.student), strict=True)
+        return next((side.model for price, side in sides if price and not side.counted), "")
+
+    @property
     def _unpriced(self) -> str:
         if self.bill is not None:
             if not self.bill.teacher:
                 return "the teacher costs nothing"
             timed = self.serving is not None and self.serving.requests_per_second is None
             return self.timing.noise if timed else ""
+        if self._uncounted:
+            return f"the server of {self._uncounted!r} counted no tokens of some replies"
         if not self.timing.student.seconds:
             return self.timing.unpaired
         if self.prices[0] is None:

@@ -160,9 +160,9 @@ def curate(
     count = _samples(task, examples, replies, curation)
     values = [heard(task, reply) for reply in replies]
     _check_usable(task, replies, values)
-    leaked: set[str] = set()
+    leaked: dict[str, str] = {}
     if curation.leaked == "reject":
-        leaked = {leak.train for leak in (near_duplicates(task, curation.near) if leaks is None else leaks)}
+        leaked = {leak.train: leak.heldout for leak in (near_duplicates(task, curation.near) if leaks is None else leaks)}
     rows: list[TrainingRow] = []
     rejected: dict[str, list[Rejected]] = {}
     replaced: dict[str, list[Rejected]] = {}
@@ -188,6 +188,8 @@ def curate(
                 if agreed
                 else ", ".join(f"{value or why} ({n})" for (why, value), n in Counter(samples).most_common())
             )
+            if reason == "leaked":
+                said = f"(it is like {leaked[example.id]})"
             entry = Rejected(example.id, _cut(said, LONGEST_SAID), example.expected)
             (rejected if reason else replaced).setdefault(reason or failing, []).append(entry)
     if not rows:

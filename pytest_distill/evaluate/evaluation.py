@@ -23,6 +23,7 @@ class Evaluation:
         tokens_in, tokens_out: totals over all examples.
         recorded: the UTC time of the oldest reply.
         tokens_cached: how many of tokens_in a server had cached.
+        counted: whether the tokens of all replies were counted; where not, the totals are too low to reckon with.
     """
 
     model: str
@@ -33,6 +34,7 @@ class Evaluation:
     tokens_out: int
     recorded: str
     tokens_cached: int = 0
+    counted: bool = True
 
     @property
     def right(self) -> int:
@@ -79,6 +81,7 @@ def evaluate(model: str, task: Task, examples: Sequence[Example], replies: Seque
         sum(reply.tokens_out for reply in replies),
         min(reply.at for reply in replies),
         sum(reply.tokens_cached for reply in replies),
+        all(reply.counted for reply in replies),
     )
 
 

@@ -84,6 +84,7 @@ class Timing:
         noise: why these times show nothing, in words, or nothing where the machine was steady.
         unpaired: why the two cannot be set against each other, or nothing: one of them has no times.
         recorded: UTC time of the recorded side, or nothing.
+        student_recorded: whether the student's times are recorded ones.
     """
 
     teacher: Series
@@ -95,6 +96,7 @@ class Timing:
     noise: str = ""
     unpaired: str = ""
     recorded: str = ""
+    student_recorded: bool = False
 
     @property
     def ratios(self) -> list[float]:
@@ -124,7 +126,18 @@ class Timing:
             raise ValueError("how, when or where was timed is not said")
         if not unpaired and not all(0 < t / s < math.inf for t, s in zip(teacher.seconds, student.seconds, strict=True)):
             raise ValueError("a ratio of times is not a finite number above 0")
-        return cls(teacher, student, "stored" if timed == "live" else timed, at, machine, reference, noisy, unpaired, recorded)
+        return cls(
+            teacher,
+            student,
+            "stored" if timed == "live" else timed,
+            at,
+            machine,
+            reference,
+            noisy,
+            unpaired,
+            recorded,
+            bool(values["student_recorded"]),
+        )
 
 
 def noise(student: Series, reference: Sequence[float]) -> str:
@@ -240,7 +253,7 @@ def time_beside(
     other = Series(tuple(recorded[prompt] for prompt in order) if recorded else ())
     sides = (other, live) if of == "teacher" else (live, other)
     why = "" if recorded else unpaired(of)
-    return Timing(*sides, "recorded", _now(), machine, reference, trouble, why, at)
+    return Timing(*sides, "recorded", _now(), machine, reference, trouble, why, at, of == "student")
 
 
 def unpaired(of: str) -> str:
@@ -328,8 +341,9 @@ def _series(model: Model, timed: Sequence[Timed]) -> Series:
         if not (1e-9 <= one.seconds < 1e9 and (one.first_token is None or 0 < one.first_token <= one.seconds)):
             raise ModelError(f"model {model.name!r} timed one prompt at {one}: seconds above 0 are needed. Mend its time_one.")
     first = [one.first_token for one in timed if one.first_token is not None]
+    tokens = [one.tokens_out for one in timed if one.tokens_out is not None]
     return Series(
         tuple(one.seconds for one in timed),
         tuple(first) if len(first) == len(timed) else (),
-        tuple(one.tokens_out for one in timed),
+        tuple(tokens) if len(tokens) == len(timed) else (),
     )

@@ -154,7 +154,7 @@ class CostGain(Cost):
     def exact(self) -> Fraction:
         assert self.bill is not None
         requests = self.bill.serving.requests_per_month if self.bill.serving else 1.0
-        return Fraction(min(self.bill.gain(requests), self.highest))
+        return _exact(min(self.bill.gain(requests), self.highest))
 
     def show(self, value: float) -> str:
         return f"{value:.2f} times"
@@ -172,7 +172,7 @@ class BreakEven(Cost):
     @cached_property
     def exact(self) -> Fraction:
         assert self.bill is not None
-        return Fraction(NEVER if self.bill.break_even is None else self.bill.break_even)
+        return _exact(NEVER if self.bill.break_even is None else self.bill.break_even)
 
     def show(self, value: float) -> str:
         return "out of reach" if value >= NEVER else f"{value:,.0f} requests a month"
@@ -186,11 +186,21 @@ class BreakEven(Cost):
         return found | {"value": None, "why": "at these prices the student never costs less"} if never else found
 
 
+def _exact(value: float) -> Fraction:
+    """Return a sum of prices as the number that people would reckon: floats miss 20 by a few parts in 10^16."""
+    return Fraction(f"{value:.12g}")
+
+
+def _dollars(value: float) -> str:
+    """Write a price with three digits that say something."""
+    return f"${value:.{max(2, 2 - math.floor(math.log10(value)))}f}" if value > 0 else "$0"
+
+
 def bill_words(bill: Bill) -> str:
     """Write a bill for people: what a request costs, what a month of serving costs, and above which volume the student pays."""
-    words = f"teacher ${bill.teacher:.5f} a request"
+    words = f"teacher {_dollars(bill.teacher)} a request"
     if bill.student:
-        words += f", student ${bill.student:.5f}"
+        words += f", student {_dollars(bill.student)}"
     if bill.serving:
         requests = bill.serving.requests_per_month
         replicas = bill.replicas(requests)

@@ -124,9 +124,17 @@ class LatencyPercentile(Measure):
     def bound(self) -> float | None:
         return stats.percentile_bound(self.milliseconds, self.share, self.judging.alpha)
 
+    def required(self, limit: Fraction) -> Fraction:
+        return limit / RECORDED_FACTOR if self.timed == "recorded" else limit
+
     def p_values(self, limit: float) -> tuple[float, float]:
-        over = sum(time > limit for time in self.milliseconds)
-        return stats.rate_p(over, self.n, 1 - self.share), stats.rate_p_refuted(over, self.n, 1 - self.share)
+        needed = float(self.required(Fraction(limit)))
+        over = sum(time > needed for time in self.milliseconds)
+        refuted = 1.0 if self.timed == "recorded" else stats.rate_p_refuted(over, self.n, 1 - self.share)
+        return stats.rate_p(over, self.n, 1 - self.share), refuted
+
+    def source(self) -> str:
+        return f", from a recording of {self.at[:10]}" if self.timed == "recorded" else ""
 
     def show(self, value: float) -> str:
         return f"{value:.1f} ms"
@@ -136,10 +144,12 @@ class LatencyPercentile(Measure):
 
     def facts(self) -> str:
         bound = "none: too few timings" if self.bound is None else self.show(self.bound)
-        when = "" if self.timed == "live" else f", timed {self.at}"
+        when = "" if self.timed == "live" else self.source() or f", timed {self.at}"
         return f"p{self.percent_rank} of {self.n} prompts one at a time: {self.show(self.estimate)} ({self.confidence} bound {bound}){when}"
 
     def advice(self, limit: float) -> str:
+        if self.timed == "recorded":
+            return f"with recorded times the limit must be kept {float(RECORDED_FACTOR):g} times over: time the student in this run (--distill-live)"
         return "more pairs (--distill-pairs) may decide" if self.estimate < limit else "the student is about as slow as the limit"
 
     def to_json(self) -> dict[str, Any]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import re
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pytest_distill.errors import ModelError
@@ -14,7 +18,8 @@ from pytest_distill.models.wire import NoReplyError, from_status, garbled, join_
 
 T = TypeVar("T")
 OPENAI = "https://api.openai.com/v1"
-FEWEST_SECRET = 8  # a shorter key is a dummy: taking it out of replies would only damage them
+FEWEST_SECRET = 8  # characters; a shorter key is a dummy: taking it out of replies would only damage them
+TELLING = 12  # characters at the start of a key that give it away where a message was cut; many keys share the first 8
 
 
 class Connection:
@@ -28,7 +33,7 @@ class Connection:
         timeout: the longest wait for a part of a reply, in seconds; requests have wall limits of their own.
 
     Raises:
-        ModelError: the extra `api` is not installed.
+        ModelError: the extra `api` is not installed, or the client cannot be made: of a proxy or a certificate that is wrong, say.
     """
 
     def __init__(self, origin: str, key: str, key_source: str, model: str, timeout: float) -> None:
@@ -37,8 +42,16 @@ class Connection:
         except ModuleNotFoundError:
             raise ModelError("openai is not installed, and an Endpoint is to be asked. Run: pip install 'pytest-distill[api]'") from None
         self._origin, self._key_source, self._model = origin, key_source, model
-        self._secret = key.encode() if len(key) >= FEWEST_SECRET else b""
-        self.client = AsyncOpenAI(api_key=key, base_url=origin, max_retries=0, timeout=timeout)
+        self._secret = _spellings(key) if len(key) >= FEWEST_SECRET else None
+        try:
+            self.client = AsyncOpenAI(api_key=key, base_url=origin, max_retries=0, timeout=timeout)
+        except Exception as error:  # whatever the SDK and its transport make of proxies and certificates in the environment
+            words = self.redact(f"{type(error).__name__}: {error}")[:300].rstrip(".")
+            del key  # the traceback of `error` would hold the key, and pytest shows the arguments of this frame
+            raise ModelError(
+                f"no connection to {origin} can be made: {words}. Look at the proxy and certificate variables of the environment, such as"
+                " HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE."
+            ) from None
         if not origin.startswith(OPENAI):
             self.client.organization = self.client.project = None  # an OpenAI account's, from the environment: no other server's business
         self._runner = asyncio.Runner()
@@ -53,11 +66,17 @@ class Connection:
             self._runner.run(self.client.close())
 
     async def send(self, method: str, path: str, body: Any = None, **options: Any) -> bytes | Answer:
-        """Send one request and return the body of its reply, without the key should it stand there; a filtered prompt is an `Answer`.
+        """Send one request and return the body of its reply as it came, the key in it if the server repeats it: `redact` what is kept.
+
+        A filtered prompt is an `Answer`.
 
         Raises:
             NoReplyError: the server refused or cannot be reached.
         """
+        with self.redacting():
+            return await self._sent(method, path, body, **options)
+
+    async def _sent(self, method: str, path: str, body: Any, **options: Any) -> bytes | Answer:
         import httpx2  # the SDK's own transport, which is there where openai is
         import openai
 
@@ -66,17 +85,17 @@ class Connection:
                 response: Any = await self.client.post(path, body=body, cast_to=httpx2.Response, **options)
             else:
                 response = await self.client.get(path, cast_to=httpx2.Response, **options)
-            return self._without_key(response.content)
+            return bytes(response.content)
         except openai.APIStatusError as error:
             return self._refused(error.response.status_code, error.response.headers, error.response.content)
         except (openai.APIConnectionError, httpx2.RequestError) as error:
             raise self._lost(error) from None
 
     def _refused(self, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
-        found = from_status(status, headers, self._without_key(content), key=self._key_source, model=self._model)
+        found = from_status(status, headers, content, key=self._key_source, model=self._model, origin=self._origin)
         if isinstance(found, NoReplyError):
             raise found
-        return found
+        return self.redacted(found)
 
     def _lost(self, error: Exception) -> NoReplyError:
         import httpx2
@@ -110,10 +129,10 @@ class Connection:
             )
             try:
                 if "event-stream" not in response.headers.get("content-type", ""):
-                    return read_reply(self._without_key(await response.aread()), body), None
+                    return read_reply(await response.aread(), body), None
                 async for line in _lines(response.aiter_bytes()):
                     if line.startswith(b"data:"):
-                        events.append(self._without_key(line[5:].strip()))
+                        events.append(line[5:].strip())
                         if first is None and _brings_text(events[-1]):
                             first = time.perf_counter() - started
             finally:
@@ -126,8 +145,47 @@ class Connection:
             raise garbled(f"the stream broke off after {len(events)} events") from None
         return join_stream(events, body), first
 
-    def _without_key(self, content: bytes) -> bytes:
-        return content.replace(self._secret, b"***") if self._secret else content
+    # A server may repeat the key, spelt in its own way. It is taken out of what was understood, never out of bytes: those may escape it
+    # or cut it in two.
+
+    def redact(self, text: str) -> str:
+        """Return the text with ``***`` in place of the key: as it is, escaped for JSON or an address, in base64, or cut off at an end."""
+        return self._secret.sub("***", text) if self._secret else text
+
+    def redacted(self, answer: Answer) -> Answer:
+        """Return the answer without the key in its text, detail, model and log probabilities.
+
+        Where the tokens of the log probabilities spell the key together, there are none in what is returned.
+        """
+        logprobs = answer.logprobs
+        if logprobs is not None:
+            logprobs = [[self.redact(token), own, [[self.redact(other), value] for other, value in top]] for token, own, top in logprobs]
+            together = "".join(token for token, _, _ in logprobs)
+            logprobs = logprobs if self.redact(together) == together else None
+        text, detail, answered_by = map(self.redact, (answer.text, answer.detail, answer.answered_by))
+        return replace(answer, text=text, detail=detail, answered_by=answered_by, logprobs=logprobs)
+
+    @contextmanager
+    def redacting(self) -> Iterator[None]:
+        """Take the key out of the words of a `NoReplyError` that passes."""
+        try:
+            yield
+        except NoReplyError as trouble:
+            trouble.words = self.redact(trouble.words)
+            trouble.args = (trouble.words,)
+            raise
+
+
+def _spellings(key: str) -> re.Pattern[str]:
+    encoded = base64.b64encode(key.encode()).decode().rstrip("=")
+    # Messages are cut before they are redacted, at the end of a quotation or with an ellipsis: the start of a key may be left there.
+    start = rf"{_spelt(key[:TELLING])}[^\s'\"…)]*(?=['\"…)]|\Z)"
+    return re.compile(f"{_spelt(key)}|{_spelt(encoded)}|{start}")
+
+
+def _spelt(secret: str) -> str:
+    r"""Return a pattern of a secret of which any letter may be escaped: ``\/``, ``\u002b``, ``%2B``; quoting doubles backslashes."""
+    return "".join(rf"\\{{0,3}}(?:{re.escape(letter)}|(?i:%{ord(letter):02x}|u{ord(letter):04x}))" for letter in secret)
 
 
 async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -62,18 +62,23 @@ def pick(device: str, asked_by: str) -> str:
     return "cuda" if visible else "cpu"
 
 
+def lock_path(name: str) -> Path:
+    """Return the file by which all runs of this user on this machine take turns at what is called `name`."""
+    user = "user"
+    with suppress(OSError, KeyError, ImportError):
+        user = getpass.getuser()
+    return Path(tempfile.gettempdir()) / f"pytest-distill-{user}" / f"{name}.lock"
+
+
 @contextmanager
 def exclusive(device: str, waiting: Callable[[str], None]) -> Iterator[None]:
     """Hold the device against every other run of this user on this machine: two jobs at once slow and mistime each other.
 
     `waiting` is told, once, if another run has to be waited for.
     """
-    user = "user"
-    with suppress(OSError, KeyError, ImportError):
-        user = getpass.getuser()
-    folder = Path(tempfile.gettempdir()) / f"pytest-distill-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / f"{device}.lock")
+    path = lock_path(device)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:

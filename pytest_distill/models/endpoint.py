@@ -8,6 +8,8 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -22,9 +24,21 @@ from pytest_distill.models.wire import NoReplyError, read_reply, shutdown_date
 MOST_SAMPLES, MOST_CONCURRENCY = 100, 1000  # the SDK opens no more connections
 MOST_TOKENS = 10_000_000
 TIMING_TRIES = 3
+TIMING_PAUSE = 0.2  # seconds before the second try of a timing, and twice as many before each that follows
+TIMED = ("answered", "cut", "malformed")  # the outcomes of which the time says how long a reply takes
 # What the package decides itself, or what would carry a secret past it.
 _RESERVED = frozenset(
     {"messages", "prompt", "stream", "stream_options", "n", "extra_headers", "extra_query", "extra_body", "headers", "api_key"}
+)
+
+
+# Arguments of an Endpoint and the commonest parameters: what comes near one of these is taken for a slip, not for a parameter.
+_KNOWN = (
+    *("base_url", "api_key_env", "name", "price", "samples", "concurrency", "requests_per_minute", "tokens_per_minute", "timeout"),
+    *("attempts", "patience", "plain", "system", "stream", "batch", "terms", "temperature", "top_p", "top_k", "min_p", "seed", "stop"),
+    *("max_tokens", "max_completion_tokens", "top_logprobs", "logprobs", "logit_bias", "presence_penalty", "frequency_penalty"),
+    *("repetition_penalty", "reasoning_effort", "response_format", "service_tier", "verbosity", "user", "metadata", "store", "tools"),
+    *("tool_choice", "extra_body", "chat_template_kwargs", "generation_config"),
 )
 
 
@@ -98,7 +112,10 @@ class Endpoint:
         rules: Mapping[str, tuple[bool, str]] = {
             "model": (isinstance(self.model, str) and bool(self.model.strip()) and self.model.isprintable(), "the name of a model"),
             "name": (bool(re.fullmatch(r"[\w-][\w.-]{0,99}", str(self.name))), "1 to 100 letters, digits, '.', '_', '-': it names a file"),
-            "base_url": (self.base_url is None or _is_address(self.base_url), "an http(s) address without user, password or query"),
+            "base_url": (
+                self.base_url is None or _is_address(self.base_url),
+                "an http(s) address without user, password or query, such as http://localhost:8000/v1",
+            ),
             "api_key_env": (
                 # Capitals alone: most keys would pass for a name otherwise, and a name is shown.
                 self.api_key_env is None
@@ -113,14 +130,26 @@ class Endpoint:
                 name: (getattr(self, name) is None or _above_zero(getattr(self, name)), "a number above 0, or None")
                 for name in ("requests_per_minute", "tokens_per_minute")
             },
+            "plain, stream, batch": (
+                all(isinstance(switch, bool) for switch in (self.plain, self.stream, self.batch)) and not (self.stream and self.batch),
+                "True or False, and not both stream and batch",
+            ),
             "terms": (isinstance(self.terms, str) and len(self.terms) <= 500, "a note of at most 500 characters"),
             "system": (self.system is None or isinstance(self.system, str), "a string"),
         }
         for name, (fine, allowed) in rules.items():
             if not fine:
                 # What stands in the place of a variable's name may be the key itself.
-                seen = "something else" if name in ("api_key_env", "base_url") else f"{getattr(self, name)!r:.60}"
+                hidden = name == "api_key_env" or (name == "base_url" and any(mark in str(self.base_url) for mark in "@?#"))
+                values = [getattr(self, each) for each in name.split(", ")]
+                seen = "something else" if hidden else ", ".join(f"{value!r:.60}" for value in values)
                 raise ModelError(f"Endpoint {self.model!r:.60}: {name} must be {allowed}; seen {seen}.")
+        for name in parameters:
+            near = get_close_matches(name, _KNOWN, n=1, cutoff=0.8)
+            if near and name not in _KNOWN:
+                raise ModelError(
+                    f"Endpoint {self.model!r}: it takes no {name!r}, and would send it to the server. Did you mean {near[0]!r}?"
+                )
         for name in sorted(_RESERVED & parameters.keys()):
             raise ModelError(
                 f"Endpoint {self.model!r}: {name!r} is no parameter of a reply. Prompts come from the task, the key from the"
@@ -253,13 +282,18 @@ class Endpoint:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(limit):
-                answer, first = await (self.connection.stream(self.path, body) if self.stream else self._at_once(body))
+                with self.connection.redacting():
+                    answer, first = await (self.connection.stream(self.path, body) if self.stream else self._at_once(body))
         except TimeoutError:
-            raise NoReplyError(f"no reply within {limit:g} s", again=True, billed=True) from None
+            raise NoReplyError(f"no reply within {limit:.3g} s", again=True, billed=True) from None
         except UnicodeEncodeError:
             raise NoReplyError("what is to be sent holds half of a surrogate pair, which is no text") from None
-        values = {name: getattr(answer, name) for name in Answer.__slots__}
-        return Answer(**{**values, "seconds": time.perf_counter() - started, "first_token": first})
+        seconds = time.perf_counter() - started
+        return replace(self.redacted(answer), seconds=seconds, first_token=first)
+
+    def redacted(self, answer: Answer) -> Answer:
+        """Return the answer without the key, should the server have repeated it; `load` comes first."""
+        return self.connection.redacted(answer)
 
     async def _at_once(self, body: Mapping[str, Any]) -> tuple[Answer, None]:
         response = await self.connection.send("POST", self.path, body)
@@ -303,20 +337,28 @@ class Endpoint:
         """Answer one prompt alone and say how long it took over the wire; `load` comes first.
 
         Raises:
-            ModelError: three tries brought no reply.
+            ModelError: three tries brought no reply, the server asks to wait for longer than `patience`, or what came is no reply of
+                which the time is worth having.
         """
-        words = ""
-        for _ in range(TIMING_TRIES):
+        for tried in range(1, TIMING_TRIES + 1):
             try:
                 answer = self.connection.run(self.request(prompt, max_tokens))
             except NoReplyError as trouble:
+                wait = min(TIMING_PAUSE * 2 ** (tried - 1), self.patience) if trouble.after is None else trouble.after
                 words = trouble.words
-                if trouble.hopeless:
-                    break
+                if wait > self.patience:
+                    words += f". The server asks to wait {wait:.0f} s, patience is {self.patience:.3g} s"
+                if tried == TIMING_TRIES or not trouble.again or wait > self.patience:
+                    raise ModelError(f"Endpoint {self.name!r} could not be timed: {words}") from None
+                time.sleep(wait)
             else:
-                assert answer.seconds is not None
-                return Timed(answer.seconds, answer.first_token, answer.tokens_out)
-        raise ModelError(f"Endpoint {self.name!r} could not be timed: {words}")
+                break
+        if answer.outcome not in TIMED:
+            raise ModelError(
+                f"Endpoint {self.name!r} could not be timed: it answered {answer.text!r:.60} with outcome {answer.outcome} ({answer.detail})"
+            )
+        assert answer.seconds is not None
+        return Timed(answer.seconds, answer.first_token, answer.tokens_out if answer.counted else None)
 
 
 def _is_address(value: object) -> bool:

@@ -44,12 +44,13 @@ class Timed:
     Attributes:
         seconds: from text in to text out, above 0.
         first_token: seconds until the first token was there, or None where the model cannot say.
-        tokens_out: how many tokens were generated, the one that ends a reply included: it takes time like the others.
+        tokens_out: how many tokens were generated, the one that ends a reply included: it takes time like the others. None where
+            nobody counted.
     """
 
     seconds: float
     first_token: float | None
-    tokens_out: int
+    tokens_out: int | None
 
 
 class Model(Protocol):

@@ -18,6 +18,7 @@ MOST_COUNT = 10**12  # tokens; what is beyond is no count
 MOST_AFTER = 1e9  # seconds; what is beyond has no date
 _NO_COMPLETION = (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, RecursionError)
 CUT, FILTERED = "length", "content_filter"
+_BROKEN_OFF = ("error", "abort")  # how some servers end a reply that they could not go on with
 
 
 class NoReplyError(Exception):
@@ -51,7 +52,7 @@ def garbled(words: str) -> NoReplyError:
     return NoReplyError(words, again=True, garbled=True, billed=True)
 
 
-def from_status(status: int, headers: Mapping[str, str], body: bytes, *, key: str, model: str) -> Answer | NoReplyError:
+def from_status(status: int, headers: Mapping[str, str], body: bytes, *, key: str, model: str, origin: str) -> Answer | NoReplyError:
     """Return what an HTTP error means: a filtered prompt is an answer of its kind, everything else a trouble.
 
     Args:
@@ -60,6 +61,7 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, *, key: st
         body: as it came.
         key: where the key was taken from, in words; never the key.
         model: the model that was asked.
+        origin: the server's address.
     """
     error = _error(body)
     given = error.get("message")
@@ -67,13 +69,17 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, *, key: st
     said = f"HTTP {status}: {_brief(' '.join(message.split()), MOST_WORDS)}"
     code = error.get("code") or error.get("type")
     if status in (401, 403):
-        return NoReplyError(f"the server refuses the key ({said}). It is taken from {key}.", hopeless=True)
+        return NoReplyError(f"{origin} refuses the key ({said}). It is taken from {key}: set another one there", hopeless=True)
     if status == 404:
-        return NoReplyError(f"the server knows no model {model!r}, or the address is wrong ({said}).", hopeless=True)
+        return NoReplyError(
+            f"{origin} knows no model {model!r}, or the address is wrong ({said}). It ends in /v1 with most servers, and {origin}/models lists what"
+            " there is",
+            hopeless=True,
+        )
     if status == 400 and code in ("content_filter", "content_policy_violation"):
         return Answer("", "filtered", 0, 0, counted=False, detail=f"the provider filtered the prompt ({said})")
     if code in ("insufficient_quota", "billing_hard_limit_reached"):
-        return NoReplyError(f"the account has no money left ({said}).", hopeless=True)
+        return NoReplyError(f"the account at {origin} has no money left ({said}). Top it up", hopeless=True)
     if status in (408, 409, 425, 429) or status >= 500:
         return NoReplyError(said, again=True, after=retry_after(headers))
     return NoReplyError(said)
@@ -128,6 +134,8 @@ def _understood(data: Any, asked: Mapping[str, Any], body: bytes) -> Answer:
 
 
 def _read(data: Mapping[str, Any], asked: Mapping[str, Any]) -> Answer:
+    if data.get("error"):
+        raise _reported(data["error"])
     usage = data.get("usage") or {}
     details = usage.get("prompt_tokens_details") or {}
     tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
@@ -139,12 +147,16 @@ def _read(data: Mapping[str, Any], asked: Mapping[str, Any]) -> Answer:
         "counted": counted,
         "answered_by": data["model"] if isinstance(data.get("model"), str) else "",
     }
+    if not isinstance(data["choices"], list):
+        raise TypeError("the choices are no list")
     if not data["choices"]:
         return Answer("", "empty", detail="the server sent no choices", **facts)
     choice = data["choices"][0]
     message = choice["message"] if "message" in choice else {"content": choice["text"]}
     text, outcome, detail = _content(message), "answered", ""
     finish = choice.get("finish_reason")
+    if finish in _BROKEN_OFF:
+        raise garbled(f"the server ended the reply with {finish!r}")
     if message.get("refusal"):
         text, outcome, detail = str(message["refusal"]), "refused", "the model refused"
     elif finish == FILTERED:
@@ -162,6 +174,10 @@ def _read(data: Mapping[str, Any], asked: Mapping[str, Any]) -> Answer:
     else:
         facts["logprobs"] = _logprobs(choice.get("logprobs"))
     return Answer(text, outcome, detail=detail, **facts)
+
+
+def _reported(error: Any) -> NoReplyError:
+    return garbled(f"the server reported an error: {_brief(str(error), MOST_WORDS)}")
 
 
 def _content(message: Mapping[str, Any]) -> str:
@@ -240,7 +256,7 @@ def join_stream(events: Sequence[bytes], asked: Mapping[str, Any]) -> Answer:
         try:
             data = json.loads(event)
             if data.get("error"):
-                raise garbled(f"the stream reported an error: {_brief(str(data['error']), MOST_WORDS)}")
+                raise _reported(data["error"])
             model, usage = data.get("model") or model, data.get("usage") or usage
             for choice in data["choices"][:1]:
                 delta = choice.get("delta") or {}
@@ -254,6 +270,8 @@ def join_stream(events: Sequence[bytes], asked: Mapping[str, Any]) -> Answer:
             raise garbled(f"an event of the stream is no part of a completion: {event[:80]!r}") from None
     if not ended and finish is None:
         raise garbled(f"the stream broke off after {len(events)} events")
+    if events[0] == b"[DONE]":
+        raise garbled("the stream ended without an event")
     message = {"content": text, "refusal": refusal}
     choice = {"message": message, "finish_reason": finish, "logprobs": logprobs}
     return _understood({"model": model, "usage": usage, "choices": [choice]}, asked, events[0])

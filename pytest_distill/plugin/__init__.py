@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError("--distill under python -O: asserts do nothing there, so every gate would pass. Leave out -O.")
         from pytest_distill.plugin.run import Run
 
+        root = str(config.rootpath)
+        if root not in sys.path:
+            sys.path.insert(0, root)  # a benchmark file imports its task from where pytest runs, as from tasks.routing import routing
         config.addinivalue_line("python_files", "bench_*.py")
         config.pluginmanager.register(Run(config, settings_of(config)), "distill-run")
     else:
@@ -53,6 +57,7 @@ def distill_pairing(request: pytest.FixtureRequest) -> Pairing:
 def teacher_replies(distill_pairing: Pairing) -> list[Reply]:
     """The teacher's replies to the training rows: replayed where recorded, otherwise asked."""
     with distill_pairing.trouble_fails():
+        distill_pairing.check_teacher()
         return distill_pairing.teacher_replies()
 
 

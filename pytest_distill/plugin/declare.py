@@ -13,7 +13,7 @@ import pytest
 from pytest_distill.curate import Curation
 from pytest_distill.errors import DistillError
 from pytest_distill.measures import Serving
-from pytest_distill.models import Model
+from pytest_distill.models import Endpoint, Model
 from pytest_distill.models.checkpoint import checked_price
 from pytest_distill.student import Recipe
 from pytest_distill.task import Task
@@ -68,13 +68,20 @@ def declared(mark: pytest.Mark) -> Declaration:
     if not isinstance(task, Task):
         raise DistillError(f"mark distill names no task; seen {task!r}. Write pytest.mark.distill(task, teacher=…, students=[…]).")
     if not is_model(teacher):
-        raise DistillError(f"mark distill names no teacher; seen {teacher!r}. Add teacher= with a model, for example a Checkpoint.")
+        raise DistillError(f"mark distill names no teacher; seen {teacher!r}. Add teacher= with a model: a Checkpoint or an Endpoint.")
     checked_price(getattr(teacher, "price", None))
     if serving is not None and not isinstance(serving, Serving):
         raise DistillError(f"mark distill: serving is a Serving(usd_per_hour=…, requests_per_month=…); seen {serving!r}.")
     if curation is not None and not isinstance(curation, Curation):
         raise DistillError(f"mark distill: curation is a Curation(…); seen {curation!r}.")
-    return Declaration(task, teacher, _students(students), serving, curation or Curation())
+    found = _students(students)
+    for student in found:
+        source, hosted = student.source, isinstance(teacher, Endpoint) and isinstance(student.source, Endpoint)
+        if hosted and source.name == teacher.name and not isinstance(source, Recipe) and source.digest != teacher.digest:
+            raise DistillError(
+                f"mark distill: teacher and a student are both called {teacher.name!r}, which names their recordings. Give one of them name=…."
+            )
+    return Declaration(task, teacher, found, serving, curation or Curation())
 
 
 def _students(students: Any) -> list[Student]:

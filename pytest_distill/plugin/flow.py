@@ -14,14 +14,14 @@ from pytest_distill.ask import ask, keys_of
 from pytest_distill.compare import Comparison, ladder, ladder_note
 from pytest_distill.curate import Leak, TrainingSet, curate
 from pytest_distill.errors import AdapterError, DistillError
-from pytest_distill.evaluate import Evaluation, check_samples, check_stable, evaluate, timing_sample
+from pytest_distill.evaluate import Evaluation, Stability, check_samples, check_stable, evaluate, timing_sample
 from pytest_distill.files import digest
 from pytest_distill.models import Checkpoint, Endpoint, Model
 from pytest_distill.models.adapter import WEIGHTS, check_adapter
 from pytest_distill.models.baselines import Linear, Majority, Prompted, choose_shots
-from pytest_distill.models.device import exclusive, pick
+from pytest_distill.models.device import exclusive, lock_path, pick
 from pytest_distill.plugin.declare import Declaration, Student
-from pytest_distill.plugin.timing import timing_of
+from pytest_distill.plugin.timing import said, timing_of
 from pytest_distill.recording import Recording, Reply
 from pytest_distill.report.label import write_sheet
 from pytest_distill.results import comparison_entry, curation_facts, left_out, reply_notes
@@ -136,7 +136,7 @@ class Pairing:
             model,
             self.task,
             examples,
-            recording or self.recording_of(model),
+            self.recording_of(model) if recording is None else recording,
             committed=committed,
             may_ask=self.run.settings.record or not hosted,
             alone=alone,
@@ -157,21 +157,28 @@ class Pairing:
         return Recording(self.store.replies_path(model.digest, self.device))
 
     def committed(self, model: Model) -> Recording:
-        """The recording beside the benchmark; its lock lies in the store, out of the way of what is committed."""
+        """The recording beside the benchmark; its lock lies elsewhere, out of the way of what is committed."""
         path = self.committed_path(model)
-        return Recording(path, lock=self.store.root / "locks" / f"{path.name}.lock")
+        return Recording(path, lock=lock_path(f"recording-{digest(str(path.resolve()))[7:23]}"))
+
+    def check_teacher(self) -> None:
+        """Have a hosted teacher answer the held-out rows first: whether it will do is known before anything is trained."""
+        if isinstance(self.teacher, Endpoint):
+            self._teacher_held_out()
 
     def teacher_replies(self) -> list[Reply]:
         """The teacher's replies to the training rows."""
         what, examples = "teacher answers the training rows", self.task.train_examples
         if isinstance(self.teacher, Endpoint):
-            check_samples(self.task, self.teacher)
             replies = self._ask(self.teacher, examples, what)
-            self.said["training"] = _said(replies)
+            self.said["training"] = said(replies)
             return replies
         committed = self.committed(self.teacher)
         target = committed if self.run.settings.record else self.recording_of(self.teacher)
-        return self._ask(self.teacher, examples, what, recording=target, committed=committed)
+        replies = self._ask(self.teacher, examples, what, recording=target, committed=committed)
+        if len(committed):
+            self.said["training"] = said(replies)  # what is committed is an input, and may be edited
+        return replies
 
     def curate(self, replies: Sequence[Reply]) -> TrainingSet:
         """The training set that the replies make."""
@@ -283,11 +290,11 @@ class Pairing:
         if "fingerprint" not in self.facts:  # a benchmark file overrides the fixture `student`
             self.loaded_student(student)
         models = {"teacher": self.teacher, "student": student}
-        replies = {role: self.held_out(model, f"{role} answers the held-out rows") for role, model in models.items()}
-        stable = check_stable(self.task, self.teacher, replies["teacher"])
+        teacher, stable = self._teacher_held_out()
+        replies = {"teacher": teacher, "student": self.held_out(student, "student answers the held-out rows")}
         evaluations = {role: evaluate(model.name, self.task, examples, replies[role]) for role, model in models.items()}
         hosted = [role for role, model in models.items() if isinstance(model, Endpoint)]
-        self.said |= {role: _said(replies[role]) for role in hosted}
+        self.said |= {role: said(replies[role]) for role in hosted}
         if self.said:
             self.facts["inputs_digest"] = digest([self.facts["inputs_digest"], self.said])
         self.facts["notes"] += [self.note] if self.note else []
@@ -360,6 +367,12 @@ class Pairing:
             model.unload()
         return found
 
+    def _teacher_held_out(self) -> tuple[list[Reply], Stability | None]:
+        """What the teacher says to the held-out rows, and how stable it is; refuses one that the task does not find stable."""
+        check_samples(self.task, self.teacher)
+        replies = self.held_out(self.teacher, "teacher answers the held-out rows")
+        return replies, check_stable(self.task, self.teacher, replies)
+
     def held_out(self, model: Model, what: str) -> list[Reply]:
         """What a model says to the held-out rows; an Endpoint is asked alone for those that are timed."""
         examples = self.task.heldout_examples
@@ -373,7 +386,3 @@ class Pairing:
         """Free both models."""
         student.unload()
         self.teacher.unload()
-
-
-def _said(replies: Sequence[Reply]) -> str:
-    return digest([[reply.key, reply.outcome, reply.text] for reply in replies])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, median
 from typing import Any
 
-from pytest_distill.ask.collect import BYTES_PER_TOKEN, Asking, Wanted
+from pytest_distill.ask.collect import BYTES_PER_TOKEN, OVERHEAD_TOKENS, Asking, Wanted
 from pytest_distill.errors import DistillError
 from pytest_distill.evaluate.timing import ATTEMPTS, MOST_WARM_UP, WARM_UP
 from pytest_distill.files import folder_digests
@@ -223,7 +223,9 @@ def forecast(asking: Asking, wanted: Sequence[Wanted], known: Seen, *, batch: bo
         tokens_in = sum(bytes_of(each.prompt) for each in wanted) * known.tokens_in / known.size
         tokens_out, cached = count * fmean(known.tokens_out), known.tokens_cached / known.tokens_in
     else:
-        tokens_in, tokens_out, cached = sum(most for most, _ in longest) / BYTES_PER_TOKEN, sum(most for _, most in longest) / 2, 0.0
+        around = OVERHEAD_TOKENS + bytes_of(endpoint.system or "")
+        tokens_in = sum(bytes_of(each.prompt) + around for each in wanted) / BYTES_PER_TOKEN
+        tokens_out, cached = sum(most for _, most in longest) / 2, 0.0
     expected = most = None
     if (price := endpoint.price) is not None:
         expected = (tokens_in * ((1 - cached) * price[0] + cached * price[1]) + tokens_out * price[2]) / 1e6

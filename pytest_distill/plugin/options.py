@@ -113,6 +113,12 @@ def settings_of(config: pytest.Config) -> Settings:
     drift = config.getoption("distill_drift") or "0"
     if not re.fullmatch(r"\d{1,6}", drift) or (drift == "0" and config.getoption("distill_drift")):
         raise pytest.UsageError(f"--distill-drift {drift[:40]!r}: allowed are whole numbers from 1 to 999999.")
+    if int(drift):
+        for name in ("plan", "record", "live", "label"):
+            if config.getoption(f"distill_{name}"):
+                raise pytest.UsageError(
+                    f"--distill-drift runs by itself: it judges no gates and writes no recording. Leave out --distill-{name}."
+                )
     return Settings(
         record=bool(config.getoption("distill_record")),
         live=bool(config.getoption("distill_live")),

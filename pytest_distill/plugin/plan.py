@@ -35,7 +35,7 @@ from pytest_distill.plugin.forecast import (
 )
 from pytest_distill.plugin.options import Settings
 from pytest_distill.plugin.plan_words import lines
-from pytest_distill.plugin.timing import alone_times, path_of, stored_timing
+from pytest_distill.plugin.timing import alone_times, live_path, recorded_path, stored_timing
 from pytest_distill.recording import Recording
 from pytest_distill.results import gpu
 from pytest_distill.student import Recipe
@@ -201,16 +201,19 @@ def _timing(pairing: _Unloaded, student: Model | None, needed: Mapping[str, Need
     settings, task = pairing.run.settings, pairing.task
     models = {"teacher": pairing.teacher, "student": student}
     hosted = {role: model for role, model in models.items() if isinstance(model, Endpoint)}
-    pairs, asked = len(pairing.sample()), [task.digest, task.questions_digest, settings.pairs]
-    if student is not None and not settings.retrain and not (settings.live and hosted) and stored_timing(path_of(pairing, student, asked)):
+    pairs = len(pairing.sample())
+    on_hand = {role: each.heldout for role, each in needed.items() if each is not None}
+    known = student is not None and all(on_hand[role][0] == on_hand[role][1] for role in hosted)
+    replies = {role: pairing.held_out(model, "") for role, model in hosted.items()} if known else {}
+    looked_for = student is not None and known and not settings.retrain and not (settings.live and hosted)
+    if student is not None and looked_for and stored_timing(live_path(pairing, student, replies)):
         return "stored", pairs
     if not hosted or settings.live:
         return "in turn", pairs
-    on_hand = {role: each.heldout for role, each in needed.items() if each is not None}
-    if student is not None and all(some == of for some, of in on_hand.values()):
+    if student is not None and known:
         prompts = {example.id: task.render(example) for example in task.heldout_examples}
-        recorded = {role: alone_times(pairing.held_out(model, ""), prompts, settings.pairs) for role, model in hosted.items()}
-        if not settings.retrain and stored_timing(path_of(pairing, student, [*asked, recorded])):
+        recorded = {role: alone_times(replies[role], prompts, settings.pairs, model) for role, model in hosted.items()}
+        if not settings.retrain and stored_timing(recorded_path(pairing, student, recorded)):
             return "stored", pairs
         pairs = min(map(len, recorded.values()))
     elif any(model.batch and on_hand[role][0] == 0 for role, model in hosted.items()):

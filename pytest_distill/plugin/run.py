@@ -309,6 +309,8 @@ class Run:
             self.result |= drift.conclusion(self._asked_again, self._trouble)
         try:
             results.write(self.settings.out / "results.json", self.result)
+            if self.settings.out.name == ".distill" and not (self.settings.out / ".gitignore").exists():
+                (self.settings.out / ".gitignore").write_text("*\n", encoding="ascii")  # what is made here is not for committing
             from pytest_distill.report import page
 
             page.write(self.settings.out / "report.html", self.result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_distill.ask import check_priced
@@ -15,8 +15,11 @@ from pytest_distill.evaluate.timing import ATTEMPTS, MOST_WARM_UP, unpaired
 from pytest_distill.files import digest, write_json
 from pytest_distill.models import Endpoint, Model
 from pytest_distill.models.device import disturbance, exclusive, workload
+from pytest_distill.models.endpoint import TIMING_TRIES
 from pytest_distill.recording import Reply
 from pytest_distill.results import machine
+
+TIMED_OUTCOMES = ("answered", "cut", "malformed")
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,18 +40,17 @@ def timing_of(pairing: Pairing, student: Model, replies: Mapping[str, Sequence[R
     models = {"teacher": pairing.teacher, "student": student}
     hosted = [role for role, model in models.items() if isinstance(model, Endpoint)]
     settings = pairing.run.settings
-    asked = [pairing.task.digest, pairing.task.questions_digest, settings.pairs]
-    live = path_of(pairing, student, asked)
+    live = live_path(pairing, student, replies)
     if not settings.retrain and not (settings.live and hosted) and (stored := stored_timing(live)):
         return stored
     if not hosted or settings.live:
         return _kept(live, _timed_in_turn(pairing, models))
     prompts = dict(zip((example.id for example in pairing.task.heldout_examples), _prompts(pairing), strict=True))
-    recorded = {role: alone_times(replies[role], prompts, settings.pairs) for role in hosted}
-    path = path_of(pairing, student, [*asked, recorded])
+    recorded = {role: alone_times(replies[role], prompts, settings.pairs, models[role]) for role in hosted}
+    path = recorded_path(pairing, student, recorded)
     if not settings.retrain and (stored := stored_timing(path)):
         return stored
-    at = min(reply.at for role in hosted for reply in replies[role])
+    at = min(reply.at for role in hosted for reply in replies[role] if reply.alone or not recorded[role])
     if len(hosted) == len(models):
         return _both_recorded(recorded, at)
     return _kept(path, _timed_beside(pairing, models, hosted[0], recorded[hosted[0]], at))
@@ -58,8 +60,20 @@ def _prompts(pairing: Pairing) -> list[str]:
     return [pairing.task.render(example) for example in pairing.task.heldout_examples]
 
 
-def path_of(pairing: Pairing, student: Model, asked: list[Any]) -> Path:
-    """Return where the timing of this pair, on what was `asked`, is kept."""
+def live_path(pairing: Pairing, student: Model, replies: Mapping[str, Sequence[Reply]]) -> Path:
+    """Return where the timing in turn of this pair is kept; `replies` are needed of Endpoints alone."""
+    # Endpoints answer from a place, and their recording is an input: a timing of another one is another timing.
+    sides = (("teacher", pairing.teacher), ("student", student))
+    return _path(pairing, student, [[model.origin, said(replies[role])] for role, model in sides if isinstance(model, Endpoint)])
+
+
+def recorded_path(pairing: Pairing, student: Model, recorded: Mapping[str, Mapping[str, float]]) -> Path:
+    """Return where the timing of one model beside the `recorded` times of the other is kept."""
+    return _path(pairing, student, [recorded])
+
+
+def _path(pairing: Pairing, student: Model, more: list[Any]) -> Path:
+    asked = [pairing.task.digest, pairing.task.questions_digest, pairing.run.settings.pairs, *more]
     return pairing.store.timing_path(pairing.teacher.digest, student.digest, digest(asked), pairing.device)
 
 
@@ -78,17 +92,39 @@ def _kept(path: Path, timing: Timing) -> Timing:
     return timing
 
 
-def alone_times(replies: Sequence[Reply], prompts: Mapping[str, str], pairs: int) -> dict[str, float]:
-    """Return the recorded seconds of the prompts that were asked alone, by prompt; at most `pairs` of them."""
-    times = {prompts[reply.id]: reply.seconds for reply in replies if reply.alone and reply.seconds and not reply.sample}
-    return dict(list(times.items())[:pairs])
+def alone_times(replies: Sequence[Reply], prompts: Mapping[str, str], pairs: int, model: Model) -> dict[str, float]:
+    """Return the recorded seconds of prompts that were asked alone, by prompt: a sample of at most `pairs` of them.
+
+    What was recorded at another address than the model's, or brought no answer, tells nothing of its speed.
+    """
+    origin = model.origin if isinstance(model, Endpoint) else ""
+    times = {
+        prompts[reply.id]: reply.seconds
+        for reply in replies
+        if reply.alone and reply.seconds and not reply.sample and reply.origin == origin and reply.outcome in TIMED_OUTCOMES
+    }
+    return {prompt: times[prompt] for prompt in timing_sample(list(times), pairs)}
+
+
+def said(replies: Sequence[Reply]) -> str:
+    """Return the digest of all that replies bring into a result."""
+    return digest(
+        [
+            [reply.key, reply.outcome, reply.text, reply.tokens_in, reply.tokens_cached, reply.tokens_out]
+            + ([reply.seconds, reply.origin] if reply.alone else [])
+            for reply in replies
+        ]
+    )
 
 
 def _timed_in_turn(pairing: Pairing, models: Mapping[str, Model]) -> Timing:
     prompts, task = _prompts(pairing), pairing.task
     guards = _guards(pairing, models.values(), "timing teacher and student in turn")
     _set_aside(pairing, models, prompts)
-    with exclusive(pairing.device, pairing.run.progress.say):
+    servers = sorted({model.server for model in models.values() if isinstance(model, Endpoint)})
+    with ExitStack() as held:
+        for place in (pairing.device, *servers):  # another process that asks the same server would slow it down
+            held.enter_context(exclusive(place, pairing.run.progress.say))
         try:
             for model in models.values():
                 model.load(pairing.device)
@@ -114,7 +150,7 @@ def _set_aside(pairing: Pairing, models: Mapping[str, Model], prompts: Sequence[
         if isinstance(model, Endpoint):
             check_priced(model, budget)
             each = [Asking(model, task.max_tokens, None, budget).most_cost(prompt) for prompt in sample]
-            most += ATTEMPTS * sum(each) + MOST_WARM_UP * max(each)
+            most += TIMING_TRIES * (ATTEMPTS * sum(each) + MOST_WARM_UP * max(each))
     if budget.limit is None:
         return
     with budget.open():
@@ -138,8 +174,10 @@ def _timed_beside(pairing: Pairing, models: Mapping[str, Model], of: str, record
 def _both_recorded(recorded: Mapping[str, Mapping[str, float]], at: str) -> Timing:
     common = [prompt for prompt in recorded["teacher"] if prompt in recorded["student"]]
     sides = [Series(tuple(recorded[role][prompt] for prompt in common)) for role in ("teacher", "student")]
-    why = "" if common else unpaired("teacher" if not recorded["teacher"] else "student")
-    return Timing(sides[0], sides[1], "recorded", at, machine(), unpaired=why, recorded=at)
+    lacks = next((role for role in ("teacher", "student") if not recorded[role]), "")
+    apart = "the two recordings hold no times of the same prompts. Record both anew, or time both models in one run: --distill-live"
+    why = "" if common else unpaired(lacks) if lacks else apart
+    return Timing(sides[0], sides[1], "recorded", at, machine(), unpaired=why, recorded=at, student_recorded=True)
 
 
 def _guards(pairing: Pairing, models: Any, what: str) -> dict[str, Any]:

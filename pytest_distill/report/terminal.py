@@ -82,6 +82,8 @@ def _latency(entry: Mapping[str, Any]) -> str:
     text += "" if gain["why"] else f"   gain {measured}"
     if teacher["first_token_ms"] and student["first_token_ms"]:
         text += f", first token {teacher['first_token_ms']['p50']:.1f} ms and {student['first_token_ms']['p50']:.1f} ms"
+    if gain["timed"] == "recorded" and gain["why"]:
+        return f"{text}; gain {measured}"
     text += {"live": "", "stored": f", timed {gain['at']}"}.get(gain["timed"], f", with recorded times of {gain['at']}")
     return text + (f"; gain {measured}" if gain["why"] else "")
 
@@ -143,7 +145,14 @@ def _rung(row: Mapping[str, Any]) -> str:
 
 def _student(entry: Mapping[str, Any]) -> str:
     trained = entry["trained_seconds"]
-    source = "loaded" if trained is None else "from the store" if entry["from_store"] else f"trained in {trained:.0f} s"
+    asked = entry["models"]["student"]["origin"].startswith("recorded")
+    source = (
+        ("asked over the API" if asked else "loaded")
+        if trained is None
+        else "from the store"
+        if entry["from_store"]
+        else f"trained in {trained:.0f} s"
+    )
     seeds = f", one of {entry['seeds']['declared']} declared seeds" if entry["seeds"] else ""
     adapter = f", adapter {entry['adapter']['path']}" if entry["adapter"] else ""
     return f"{source}{seeds}, attempt {entry['attempt']} at these held-out rows{adapter}"

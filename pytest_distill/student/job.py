@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from pytest_distill.student.recipe import Recipe
 
 VALIDATION_SHARE = 0.05
 MOST_VALIDATION = 256
+TRAINS_WITH = ("torch", "transformers", "trl", "peft", "datasets")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ def run_job(folder: Path, progress: Callable[[TrainingProgress], None]) -> list[
     Raises:
         TrainingError: the child failed or was killed; the text carries its own words.
     """
+    lacking = [name for name in TRAINS_WITH if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise TrainingError(f"{', '.join(lacking)} are needed to train and not installed. Run: pip install 'pytest-distill[train]'")
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads()),
         "TOKENIZERS_PARALLELISM": "false",

@@ -256,7 +256,7 @@ def test_a_server_that_is_down_is_an_error(ask, record):
     record()
     words = trouble(ask(20, base_url=DOWN))
     assert words.startswith(
-        "task 'parity': whether 'gpt' has moved is not known: 10 replies in a row failed; the last: http://127.0.0.1:9/v1"
+        "task 'parity': whether 'gpt' has moved is not known: 10 replies in a row failed, asked at http://127.0.0.1:9/v1; the last: http://127.0.0.1:9/v1"
     )
     assert "of 20 prompts were asked again. Run again when that is mended." in words
 
@@ -264,7 +264,7 @@ def test_a_server_that_is_down_is_an_error(ask, record):
 @pytest.mark.parametrize(
     ("faults", "words"),
     [
-        (first(status(401)), "the server refuses the key"),
+        (first(status(401)), "refuses the key"),
         (first(limited(after=3600)), "the server asks to wait 3600 s"),
         (first(*[status(500)] * 6), "3 of 40 prompts had no reply; first: "),
     ],

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import defaultdict
+from dataclasses import replace
+from itertools import cycle
 
 import pytest
 
@@ -68,7 +71,7 @@ def test_a_missing_reply_names_what_changed_and_the_command(pytester, run, resul
         assert refused.ret == 1
         refused.stdout.fnmatch_lines(
             [
-                "*task 'parity': 40 of 40 replies of 'big-1' are not in recordings/parity.big-1.jsonl; first: train-1000: nothing is recorded"
+                "*task 'parity': 200 of 200 replies of 'big-1' are not in recordings/parity.big-1.jsonl; first: held-0: nothing is recorded"
                 " for it. Record them: pytest --distill --distill-record (pytest --distill --distill-plan says what that costs)."
             ]
         )
@@ -111,7 +114,7 @@ def test_a_long_retry_after_stops_the_run_and_says_when(pytester, run, result):
         benchmark(pytester, server.url, ", concurrency=1")
         stopped = run("--distill-record")
         assert stopped.ret == 1
-        stopped.stdout.fnmatch_lines(["*the server asks to wait 3600 s*Go on after *UTC. 20 of 40 replies were recorded*"])
+        stopped.stdout.fnmatch_lines(["*the server asks to wait 3600 s*Go on after *UTC. 20 of 200 replies were recorded*"])
         assert run("--distill-record").ret == 0
         assert set(server.prompts.values()) <= {1, 2}
 
@@ -138,6 +141,71 @@ def test_a_failed_training_reply_is_counted_and_a_failed_held_out_one_is_an_erro
             ["*1 of 200 held-out replies of 'big-1' could not be had; first: held-7: HTTP 200 with something that is no*"]
         )
         assert result()["verdict"] == "error"
+
+
+def test_a_teacher_that_is_not_stable_is_refused_before_training(pytester, run, result):
+    """Whether the teacher agrees with itself is judged on the held-out rows before the training rows are asked and paid for."""
+    prompts = defaultdict(lambda: cycle(("yes", "no")))
+    with ApiServer(reply=lambda prompt, request: next(prompts[prompt])) as server:
+        benchmark(pytester, server.url, ", samples=2")
+        path = pytester.path / "bench_parity.py"
+        path.write_text(path.read_text().replace("max_tokens=4)", "max_tokens=4, stable=0.05)"))
+        outcome = run("--distill-record")
+        assert outcome.ret == 1
+        outcome.stdout.fnmatch_lines(["*task 'parity' is not stable: big-1 disagrees with itself on 100.0% of 200 held-out prompts*"])
+        assert server.asked == 400
+
+
+def test_what_was_edited_in_a_recording_changes_the_inputs(pytester, run, result):
+    """The inputs digest covers what replies bring into a result: text, tokens and the times that are compared."""
+    with ApiServer() as server:
+        benchmark(pytester, server.url, gates="def test_accuracy(comparison):\n    assert comparison.accuracy_drop <= 0.05\n")
+        assert run("--distill-record").ret == 0
+    seen = [result()["comparisons"][0]["inputs_digest"]]
+    path = pytester.path / RECORDING
+    replies = list(Recording(path).every())
+    name = next(reply.id for reply in replies if reply.alone)
+    for change in ({"tokens_in": 999}, {"seconds": 9.0}, {"text": "no"}):
+        path.unlink()
+        recording = Recording(path)
+        with recording.writing():
+            recording.append(replace(reply, **change) if reply.id == name else reply for reply in replies)
+        run()
+        seen.append(result()["comparisons"][0]["inputs_digest"])
+    assert len(set(seen)) == 4
+
+
+def test_a_local_teacher_is_recorded_beside_the_benchmark_when_asked_for(pytester, run):
+    """--distill-record writes a local teacher's replies to the training rows into the recording that is committed."""
+    bench(pytester.path, "fast = good\n@pytest.fixture(scope='module')\ndef student(training_set):\n    return fast\n" + MARKED + GATES)
+    assert run().ret == 0
+    assert not (pytester.path / "recordings").exists()
+    assert run("--distill-record").ret == 0
+    assert len(Recording(pytester.path / "recordings" / "parity.big.jsonl")) == 40
+
+
+def test_a_server_that_counts_no_tokens_supports_no_cost(pytester, run, result):
+    """Where a priced model's tokens were not counted, its cost is unknown: a limit on it fails with the reason."""
+    gates = GATES + "\ndef test_cost(comparison):\n    assert comparison.cost_gain >= 2\n"
+    mark = MARKED.replace("students=[fast]", "students=[fast], serving=Serving(usd_per_hour=1, requests_per_month=1e6)")
+    with ApiServer(reply=lambda prompt, request: {"text": prompt.split("want=")[1].split()[0], "usage": None}) as server:
+        text = BODY.format(url=server.url, more="").replace("import Endpoint", "import Endpoint, Serving")
+        bench(pytester.path, text + mark + gates)
+        outcome = run("--distill-record")
+    assert "cost gain was not measured: the server of 'big-1' counted no tokens of some replies" in outcome.stdout.str()
+    assert result()["comparisons"][0]["models"]["teacher"]["cost_usd"] is None
+
+
+def test_a_live_timing_that_may_pass_the_budget_is_not_begun(pytester, run):
+    """What timing an Endpoint may cost at most, all tries included, is held against the budget before it begins."""
+    with ApiServer() as server:
+        benchmark(pytester, server.url)
+        assert run("--distill-record").ret == 0
+        asked = server.asked
+        outcome = run("--distill-live", "--distill-budget", "0.05")
+        assert outcome.ret == 1
+        outcome.stdout.fnmatch_lines(["*timing with --distill-live may cost up to $0.*of the budget of $0.05 are spent*"])
+        assert server.asked == asked
 
 
 def test_a_missing_key_is_named_by_its_variable(pytester, run, monkeypatch):

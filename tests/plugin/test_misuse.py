@@ -198,6 +198,37 @@ def test_an_unwritable_result_is_an_error(pytester, run):
     outcome.stdout.fnmatch_lines(["verdict: ERROR: the result could not be written to out*"])
 
 
+@pytest.mark.parametrize("option", ["plan", "record", "live", "label"])
+def test_a_drift_check_runs_by_itself(pytester, run, option):
+    """What would be passed over beside --distill-drift is refused."""
+    bench(pytester.path)
+    outcome = run("--distill-drift", "5", f"--distill-{option}")
+    assert outcome.ret == 4
+    outcome.stderr.fnmatch_lines([f"*--distill-drift runs by itself*Leave out --distill-{option}.*"])
+
+
+def test_a_task_is_imported_from_where_pytest_runs(pytester, run):
+    """A benchmark file in a folder of its own imports its task from the root folder, without further configuration."""
+    bench(pytester.path, "from chores.parity import MORE\n" + MARK + GATES)
+    for folder in ("chores", "benchmarks"):
+        (pytester.path / folder).mkdir()
+    (pytester.path / "chores" / "parity.py").write_text("MORE = 1\n")
+    for name in ("bench_parity.py", "train.jsonl", "heldout.jsonl"):
+        (pytester.path / name).rename(pytester.path / "benchmarks" / name)
+    assert run("benchmarks").ret == 0
+
+
+def test_two_endpoints_of_one_name_are_refused(pytester, run):
+    """Teacher and student may not share a recording: their names must differ."""
+    bench(
+        pytester.path,
+        "from pytest_distill import Endpoint\nteacher = Endpoint('a/m')\ngood = Endpoint('b/m')\n" + MARK + GATES,
+    )
+    outcome = run()
+    assert outcome.ret == 2
+    outcome.stdout.fnmatch_lines(["*teacher and a student are both called 'm', which names their recordings. Give one of them name=*"])
+
+
 @pytest.mark.parametrize("option", ["plan", "record", "live", "retrain", "label", "drift=5"])
 def test_a_companion_without_distill_is_refused(pytester, run, option):
     """An option that asks for something to be done does not pass silently where --distill is forgotten."""

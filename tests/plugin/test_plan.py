@@ -74,7 +74,7 @@ def record(folder: Path, model: Endpoint, rows: Iterable[int] = range(40), *, he
     """Record the replies of an Endpoint to these training and held-out rows: 50 tokens in and 2 out, half a second each."""
     task = task_of(folder)
     examples = [*(task.train_examples[k] for k in rows), *(task.heldout_examples[k] for k in heldout)]
-    given = {"tokens_in": 50, "tokens_out": 2, "outcome": "answered", "seconds": 0.5} | values
+    given = {"tokens_in": 50, "tokens_out": 2, "outcome": "answered", "seconds": 0.5, "origin": model.origin} | values
     recording = Recording(folder / "recordings" / f"parity.{model.name}.jsonl")
     with recording.writing():
         for example in examples:
@@ -141,7 +141,8 @@ def test_a_plan_counts_what_is_missing_and_what_it_costs(pytester, plan, mode):
     ratio = 50 * 80 / (sum(size[:30]) + sum(size[40:90]))
     missing = size[30:40] + size[90:]
     expected = (sum(missing) * ratio * 2 + 160 * 2 * 8) / 1e6
-    most = sum((each + 32) * 2 + 4 * 8 for each in missing) / 1e6
+    asking = Asking(model, 4, None, Budget())
+    most = sum(asking.most_cost("x" * each) for each in missing)
     asks = line(lines, "to ask")
     assert asks.startswith(f"to ask 160 replies: about {_round(sum(missing) * ratio)} tokens in and 320 out (by 80 replies on hand), ")
     assert f"expected {_dollars(expected)}, at most {_dollars(most, up=True)}, about " in asks
@@ -345,13 +346,6 @@ def test_a_plan_without_benchmarks_says_so(pytester, plan):
     assert line(lines, "no benchmark") == "no benchmark was collected"
 
 
-def test_a_plan_of_a_drift_check_asks_nothing(pytester, plan):
-    """With --distill-drift beside it the plan comes first: nothing is asked."""
-    bench(pytester.path, API + 'teacher = api("gpt-x")\n' + mark("teacher", "good") + GATES, heldout=10)
-    record(pytester.path, endpoint(), [], heldout=range(10))
-    assert line(plan("--distill-drift", "5"), "plan:") == "plan: nothing is asked, trained or written"
-
-
 TRAINED = """
 tiny = Recipe(name="tiny", base=HERE / "base", rank=8, learning_rate=5e-3, epochs={epochs}, batch=8, max_length=64)
 pytestmark = pytest.mark.distill(task, teacher=teacher, students=[tiny])
@@ -429,14 +423,14 @@ def test_cached_tokens_are_expected_as_they_were():
     found = forecast(asking(concurrency=4), wanted, known, batch=False)
     assert (found.replies, found.tokens_in, found.tokens_out, found.by) == (10, 500, 40, 2)
     assert found.expected == pytest.approx((200 * 2 + 300 * 0.5 + 40 * 8) / 1e6)
-    assert found.most == pytest.approx(10 * ((100 + 32) * 2 + 10 * 8) / 1e6)
+    assert found.most == pytest.approx(10 * asking().most_cost("x" * 100))
     assert found.seconds == 4.0 * 3
 
 
 def test_a_timing_is_expected_steady_and_bounded_unsteady():
     """Two rounds of warming up and each prompt once are expected; the bound holds four timings and the longest warming up."""
     found = forecast_of_timing(asking(), ["x" * 68] * 10, Seen(), 2)
-    one = (100 * 2 + 10 * 8) / 1e6
+    one = asking().most_cost("x" * 68)
     assert found.replies == 2 * (10 + 2 * 5)
     assert found.most == pytest.approx(2 * (4 * 10 + 40) * one)
     assert forecast_of_timing(asking(price=None), ["x"], Seen(), 1).most is None

@@ -170,6 +170,7 @@ def a_comparison() -> dict[str, Any]:
             "noise": "",
             "unpaired": "",
             "recorded": "",
+            "student_recorded": False,
         },
         "seeds": None,
         "ladder": [

@@ -65,7 +65,7 @@ class BatchCollection:
 
         Raises:
             StopError, BudgetError: not all of it came; what came is in the recording, and what runs is waited for by the next go.
-            OSError: a reply, or what is noted, could not be written.
+            RecordingError: a reply, or what is noted, could not be written.
         """
         self._wanted = {each.key: each for each in wanted}
         self._notes = Notes(self._recording.path)
@@ -130,21 +130,28 @@ class BatchCollection:
             raise several.exceptions[0] from None
 
     def _parts(self, wanted: Sequence[Wanted]) -> Iterator[tuple[list[Wanted], BinaryIO]]:
-        """Yield the requests in parts within the API's limits, each with a file of its lines that the next one overwrites."""
+        """Yield the requests in parts within the API's limits, each with a file of its lines that the next one overwrites.
+
+        Raises:
+            StopError: there is no room for the file.
+        """
         part: list[Wanted] = []
-        with tempfile.TemporaryFile() as file:
-            for each in wanted:
-                body = self._endpoint.body(each.prompt, self._asking.max_tokens, self._asking.schema)
-                line = json.dumps({"custom_id": each.key, "method": "POST", "url": self._url, "body": body}).encode() + b"\n"
-                if part and (len(part) == MOST_REQUESTS or file.tell() + len(line) > MOST_BYTES):
+        try:
+            with tempfile.TemporaryFile() as file:
+                for each in wanted:
+                    body = self._endpoint.body(each.prompt, self._asking.max_tokens, self._asking.schema)
+                    line = json.dumps({"custom_id": each.key, "method": "POST", "url": self._url, "body": body}).encode() + b"\n"
+                    if part and (len(part) == MOST_REQUESTS or file.tell() + len(line) > MOST_BYTES):
+                        yield part, file
+                        part = []
+                        file.seek(0)
+                        file.truncate()
+                    part.append(each)
+                    file.write(line)
+                if part:
                     yield part, file
-                    part = []
-                    file.seek(0)
-                    file.truncate()
-                part.append(each)
-                file.write(line)
-            if part:
-                yield part, file
+        except OSError as error:
+            raise StopError(f"the requests of a batch could not be written below {tempfile.gettempdir()}: {error.strerror}") from None
 
     async def _submit(self, part: Sequence[Wanted], file: BinaryIO) -> tuple[Batch, float]:
         """Create the batch of a part; return it and what it may cost at most, which is set aside.

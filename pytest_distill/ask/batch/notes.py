@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_distill.ask.collect import StopError
+from pytest_distill.errors import RecordingError
 from pytest_distill.files import digest, sync_folder, write_json
 from pytest_distill.task import shown_path
 
@@ -52,7 +53,7 @@ class Notes:
             self.batches = [Batch(**each) for each in noted["batches"]]
         except FileNotFoundError:
             pass
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise StopError(
                 f"{shown_path(self.path)} is damaged, or of another version. It says which batches run; without it they would be submitted, and paid for,"
                 " a second time. Restore it; or see that the provider lists no batch of this recording (their metadata name it) that has"
@@ -63,14 +64,19 @@ class Notes:
         """Make durable what is noted; no file is left where that is nothing.
 
         Raises:
-            OSError: the file cannot be written; what it said before stands.
+            RecordingError: the file cannot be written; what it said before stands.
         """
-        if self.batches:
-            batches = [asdict(batch) for batch in self.batches]
-            write_json(self.path, {"batches": batches, "digest": digest(batches)})
-        else:
-            self.path.unlink(missing_ok=True)
-            sync_folder(self.path.parent)
+        try:
+            if self.batches:
+                batches = [asdict(batch) for batch in self.batches]
+                write_json(self.path, {"batches": batches, "digest": digest(batches)})
+            else:
+                self.path.unlink(missing_ok=True)
+                sync_folder(self.path.parent)
+        except OSError as error:
+            raise RecordingError(
+                f"{shown_path(self.path)}: which batches run could not be written: {error.strerror}. What it said before stands."
+            ) from error
 
     def add(self, batch: Batch) -> None:
         """Note a batch; errors as `save`."""

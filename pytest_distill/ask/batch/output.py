@@ -43,7 +43,7 @@ class Output:
 
         Raises:
             StopError: another model answered.
-            OSError: the reply cannot be written.
+            RecordingError: the reply cannot be written.
         """
         if not line.strip():
             return
@@ -68,6 +68,7 @@ class Output:
 
     def _record(self, wanted: Wanted, status: int, body: Any) -> None:
         answer, cost = self._read(wanted, status, json.dumps(body).encode())
+        answer = self._asking.endpoint.redacted(answer)
         if answer.outcome == FAILED:
             self._failed += 1
             self._first_failure = self._first_failure or answer.detail
@@ -90,7 +91,7 @@ class Output:
                 answer = read_reply(body, endpoint.body(wanted.prompt, self._asking.max_tokens, self._asking.schema))
                 known = self._asking.cost(answer)
                 return answer, most if known is None else known
-            found = from_status(status, {}, body, key=endpoint.key_source, model=endpoint.model)
+            found = from_status(status, {}, body, key=endpoint.key_source, model=endpoint.model, origin=endpoint.origin)
             if isinstance(found, Answer):
                 return found, 0.0
             raise found
