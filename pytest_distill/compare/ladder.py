@@ -46,6 +46,6 @@ def ladder_note(rows: Sequence[dict[str, Any]]) -> str:
         if row["as_good"]:
             drop = row["behind_student"]
             apart = f"{percent(abs(drop['value']))} {'behind' if drop['value'] > 0 else 'ahead'}" if drop["value"] else "level"
-            behind = f"{apart}, 95% bound {percent(drop['bound'])} behind"
+            behind = f"{apart}, 95% bound {percent(abs(drop['bound']))} {'behind' if drop['bound'] >= 0 else 'ahead'}"
             return f"{row['rung']} is shown to be at most {percent(AS_GOOD, -1)} worse than the student ({behind}): it may be all that this task needs"
     return ""
