@@ -414,7 +414,7 @@ def test_a_long_wait_is_not_waited_for(path, after):
         assert "the server asks to wait 3600 s (HTTP 429: Too Many Requests)" in words
         assert f"Go on after {when}" in words or f"Go on after {before}" in words
     assert "2 of 30 replies were recorded in" in words
-    assert words.endswith("are kept; the same command asks for the rest then.")
+    assert words.endswith("are kept; the same command asks for the rest.")
 
 
 # ---- Trying again
@@ -497,13 +497,22 @@ def test_waits_double_and_are_left_to_chance():
     assert collect.Collection._wait(None, collect.NoReplyError("x", again=True, after=9.0), 1) == 9.0
 
 
+def test_three_failures_one_at_a_time_are_enough(path):
+    """Where prompts are asked alone, each failure was waited for: after three in a row asking ends."""
+    with ApiServer(faults=lambda *_: status(500)) as server:
+        model = endpoint(server, attempts=2)
+        with pytest.raises(ModelError, match="3 replies in a row failed"):
+            record(model, rows(20), path, alone=[row.fields["text"] for row in rows(20)])
+        assert server.asked == 6
+
+
 def test_a_server_that_is_down_is_left_alone(path):
     """After ten failed replies in a row asking ends, and says why."""
     with ApiServer(faults=lambda *_: status(500)) as server:
         words = stopped(endpoint(server, attempts=2, concurrency=4), rows(200), path)
         assert 20 <= server.asked <= 2 * 14
     assert f"10 replies in a row failed, asked at {server.url}; the last: HTTP 500: Internal Server Error" in words
-    assert words.endswith("Error. The same command asks for them then.")
+    assert words.endswith("Error. No reply was had; the same command asks again.")
     assert {line["outcome"] for line in lines(path)} == {FAILED}
 
 

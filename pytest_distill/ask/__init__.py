@@ -160,10 +160,10 @@ def _collect(
                 await collection.run(wanted)
             except ModelError as error:
                 had = keeper.done - keeper.failed
-                kept = f"{had} of {len(wanted)} replies were recorded in {shown_path(recording.path)} and are kept; " if had else ""
+                recorded = f"{had} of {len(wanted)} replies were recorded in {shown_path(recording.path)} and are kept; the same command asks for the rest"
                 raise ModelError(
-                    f"task {task.name!r}: Endpoint {model.name!r}: {redact(str(error)).rstrip('.')}. {kept}{'t' if had else 'T'}he same command asks for"
-                    f" {'the rest' if had else 'them'} then."
+                    f"task {task.name!r}: Endpoint {model.name!r}: {redact(str(error)).rstrip('.')}."
+                    f" {recorded if had else 'No reply was had; the same command asks again'}."
                 ) from None
             return keeper
 

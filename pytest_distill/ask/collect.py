@@ -23,6 +23,7 @@ from pytest_distill.recording import FAILED, Recording, Reply, prompt_digest
 
 COMMIT_SECONDS = 0.03  # with the sync itself, a reply is durable within 50 ms
 MOST_FAILURES = 10  # replies in a row that failed for good: the server is down, and asking on only costs time
+MOST_FAILURES_ALONE = 3  # of those asked one at a time, each of which was waited for
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0
 GARBLED_TRIES = 2
 BYTES_PER_TOKEN = 4  # of English text; only paces, and is corrected by what the server counts
@@ -246,10 +247,9 @@ class Collection:
                 self._end(stop)
                 return
             self._failures = self._failures + 1 if answer.outcome == FAILED else 0
-            if self._failures >= MOST_FAILURES:
-                self._end(
-                    StopError(f"{MOST_FAILURES} replies in a row failed, asked at {self._endpoint.origin}; the last: {answer.detail}")
-                )
+            most = MOST_FAILURES_ALONE if wanted.alone else MOST_FAILURES
+            if self._failures >= most:
+                self._end(StopError(f"{most} replies in a row failed, asked at {self._endpoint.origin}; the last: {answer.detail}"))
 
     def _end(self, reason: Exception) -> None:
         self._stop = self._stop or reason
