@@ -52,6 +52,9 @@ class Pairing:
     facts: dict[str, Any] = field(default_factory=dict)
     kept: TrainingSet | None = field(default=None, repr=False)
     said: dict[str, str] = field(default_factory=dict)  # digests of what Endpoints said: their replies are inputs, as files are
+    checked: tuple[list[Reply], Stability | None] | None = field(
+        default=None, repr=False
+    )  # what `check_teacher` found, until it is compared
 
     @property
     def task(self) -> Task:
@@ -164,7 +167,7 @@ class Pairing:
     def check_teacher(self) -> None:
         """Have a hosted teacher answer the held-out rows first: whether it will do is known before anything is trained."""
         if isinstance(self.teacher, Endpoint):
-            self._teacher_held_out()
+            self.checked = self._teacher_held_out()
 
     def teacher_replies(self) -> list[Reply]:
         """The teacher's replies to the training rows."""
@@ -290,7 +293,8 @@ class Pairing:
         if "fingerprint" not in self.facts:  # a benchmark file overrides the fixture `student`
             self.loaded_student(student)
         models = {"teacher": self.teacher, "student": student}
-        teacher, stable = self._teacher_held_out()
+        teacher, stable = self.checked or self._teacher_held_out()
+        self.checked = None
         replies = {"teacher": teacher, "student": self.held_out(student, "student answers the held-out rows")}
         evaluations = {role: evaluate(model.name, self.task, examples, replies[role]) for role, model in models.items()}
         hosted = [role for role, model in models.items() if isinstance(model, Endpoint)]
