@@ -29,3 +29,7 @@ class TrainingError(DistillError):
 
 class TeacherError(DistillError):
     """The teacher's replies cannot serve as training data."""
+
+
+class LockError(DistillError):
+    """A lock is missing, damaged or altered, or no longer holds for what it is asked about."""

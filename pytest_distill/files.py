@@ -32,6 +32,11 @@ def file_digest(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def text_digest(path: Path) -> str:
+    """Return ``sha256:<64 hex>`` over the file at `path` with CR LF read as LF: a checkout may write either."""
+    return "sha256:" + hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
 def folder_digests(folder: Path) -> dict[str, str]:
     """Return the digest of each regular file directly inside `folder`, by name, sorted."""
     return {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file()}

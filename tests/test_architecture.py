@@ -35,7 +35,8 @@ ROWS = [
     ("measures",),
     ("compare",),
     ("results", "lock"),
-    ("report", "github"),
+    ("report",),
+    ("github",),
     ("plugin",),
 ]
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}

@@ -140,18 +140,22 @@ def test_a_result_that_cannot_be_trusted_is_refused(tmp_path, data, words):
 
 REPLY = Reply("k", "h0", "big", "a", "answered", 1, 1, "2026-11-22T10:00:52Z")
 REPLIES = {"teacher": [REPLY], "student": [REPLY]}
+MODELS = {"teacher": RuleModel("big"), "student": RuleModel("small")}
+
+
+def known(comparison, replies=REPLIES):
+    """What is known of both models."""
+    return {side: results.model_facts(model, getattr(comparison, side), replies[side]) for side, model in MODELS.items()}
 
 
 def test_a_comparison_as_the_result_holds_it(tmp_path):
     """An entry holds every key that its readers know, with both models in the same form, and is plain JSON."""
     comparison = make(tmp_path)
-    entry = results.comparison_entry(
-        comparison, {"id": "f::s", "n": "replaced"}, {"teacher": RuleModel("big"), "student": RuleModel("small")}, REPLIES
-    )
+    entry = results.comparison_entry(comparison, {"id": "f::s", "n": "replaced"}, known(comparison))
     assert json.loads(json.dumps(entry, allow_nan=False)).keys() == entry.keys()
     assert set(entry) == {
         "id", "task", "teacher", "student", "n", "counts", "measures", "models", "classes", "confusion", "slices", "band", "band_note",
-        "timing", "errors",
+        "timing", "answers", "errors",
     }  # fmt: skip
     assert (entry["task"], entry["teacher"], entry["student"], entry["n"], entry["band"]) == ("t", "big", "small", 8, "inconclusive")
     assert entry["band_note"] == comparison.band_note
@@ -159,7 +163,7 @@ def test_a_comparison_as_the_result_holds_it(tmp_path):
         "name": "small", "revision": None, "digest": "sha256:small-[]", "parameters": 1, "accuracy": 0.5, "why": None,
         "macro_f1": comparison.macro_f1("student"), "latency_ms": {"n": 30, "p50": 20.0, "p90": 20.0, "p95": None, "p99": None},
         "first_token_ms": None, "per_token_ms": None, "tokens_per_second": None, "tokens_out_p50": None, "tokens_in": 80, "tokens_cached": 0,
-        "tokens_out": 16, "cost_usd": None, "origin": "answered 2026-11-22T10:00:52Z", "answered_by": None, "outcomes": {"answered": 1},
+        "tokens_out": 16, "tokens_counted": True, "cost_usd": None, "origin": "answered 2026-11-22T10:00:52Z", "answered_by": None, "outcomes": {"answered": 1},
         "retires": None, "terms": None,
     }  # fmt: skip
     assert entry["models"]["teacher"]["latency_ms"] == {"n": 30, "p50": 60.0, "p90": 60.0, "p95": None, "p99": None}
@@ -172,7 +176,7 @@ def test_a_comparison_holds_what_is_known_of_tokens(tmp_path):
     """Where a model says when its first token came and counts tokens, the entry holds their medians."""
     streamed = Series((0.05, 0.04, 0.07), (0.01, 0.02, 0.07), (5, 3, 1))
     comparison = make(tmp_path, timing=Timing(Series((0.06,) * 3, (), (2, 4, 6)), streamed, "live", "", ""))
-    entry = results.comparison_entry(comparison, {}, {"teacher": RuleModel("big"), "student": RuleModel("small")}, REPLIES)
+    entry = results.comparison_entry(comparison, {}, known(comparison))
     names = ("first_token_ms", "per_token_ms", "tokens_per_second", "tokens_out_p50")
     assert [entry["models"]["student"][name] for name in names] == [
         {"n": 3, "p50": 20.0, "p90": None, "p95": None, "p99": None}, 10.0, 75.0, 3,
@@ -197,9 +201,8 @@ HOSTED = replace(
 def test_an_endpoint_is_told_by_its_replies(tmp_path):
     """What the replies of an Endpoint know stands with its model: origin, who answered, outcomes, retirement and licence note."""
     replies = [replace(HOSTED, retires="2027-01-14"), replace(HOSTED, outcome="refused")]
-    entry = results.comparison_entry(
-        make(tmp_path), {}, {"teacher": RuleModel("big"), "student": RuleModel("small")}, REPLIES | {"teacher": replies}
-    )
+    comparison = make(tmp_path)
+    entry = results.comparison_entry(comparison, {}, known(comparison, REPLIES | {"teacher": replies}))
     teacher = entry["models"]["teacher"]
     assert teacher["origin"] == "recorded 2026-11-22 from https://api.example/v1"
     assert (teacher["answered_by"], teacher["retires"], teacher["terms"]) == ("big-2026-01-01", "2027-01-14", "research only")

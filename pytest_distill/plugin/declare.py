@@ -105,6 +105,14 @@ def _students(students: Any) -> list[Student]:
     return found
 
 
+def declared_as(student: Student) -> dict[str, Any]:
+    """Return what a person decides about a student, by name: its recipe and how many seeds of it are declared, or the model's digest."""
+    source = student.source
+    if isinstance(source, Recipe):
+        return {"name": source.name, "seeds": student.seeds, **source.decided()}
+    return {"name": source.name, "digest": source.digest}
+
+
 def is_model(value: object) -> bool:
     """Return whether `value` can be asked and timed."""
     return all(hasattr(value, name) for name in ("name", "load", "answer", "time_one"))

@@ -14,17 +14,17 @@ from pytest_distill.ask import ask, keys_of
 from pytest_distill.compare import Comparison, ladder, ladder_note
 from pytest_distill.curate import Leak, TrainingSet, curate
 from pytest_distill.errors import AdapterError, DistillError
-from pytest_distill.evaluate import Evaluation, Stability, check_samples, check_stable, evaluate, timing_sample
+from pytest_distill.evaluate import Stability, check_samples, check_stable, evaluate, timing_sample
 from pytest_distill.files import digest
 from pytest_distill.models import Checkpoint, Endpoint, Model
 from pytest_distill.models.adapter import WEIGHTS, check_adapter
-from pytest_distill.models.baselines import Linear, Majority, Prompted, choose_shots
 from pytest_distill.models.device import exclusive, lock_path, pick
 from pytest_distill.plugin.declare import Declaration, Student
-from pytest_distill.plugin.timing import said, timing_of
+from pytest_distill.plugin.locking import inputs_of
+from pytest_distill.plugin.rungs import label, rungs
+from pytest_distill.plugin.timing import timing_of
 from pytest_distill.recording import Recording, Reply
-from pytest_distill.report.label import write_sheet
-from pytest_distill.results import comparison_entry, curation_facts, left_out, reply_notes
+from pytest_distill.results import comparison_entry, curation_facts, left_out, model_facts, reply_notes
 from pytest_distill.student import Recipe
 from pytest_distill.student.job import TrainingProgress
 from pytest_distill.student.store import Entry, Store, build
@@ -33,9 +33,6 @@ from pytest_distill.verdict import Judging
 
 if TYPE_CHECKING:
     from pytest_distill.plugin.run import Run
-
-
-SHOTS = 4  # examples in the prompt of the ladder's base
 
 
 @dataclass(eq=False)
@@ -51,7 +48,7 @@ class Pairing:
     note: str = ""  # what a reader should know of the search for leaks
     facts: dict[str, Any] = field(default_factory=dict)
     kept: TrainingSet | None = field(default=None, repr=False)
-    said: dict[str, str] = field(default_factory=dict)  # digests of what Endpoints said: their replies are inputs, as files are
+    own: set[str] = field(default_factory=set)  # steps of the data flow that its file brings itself
     checked: tuple[list[Reply], Stability | None] | None = field(
         default=None, repr=False
     )  # what `check_teacher` found, until it is compared
@@ -87,6 +84,11 @@ class Pairing:
         return f"{self.run.relative(self.file)}::{self.name}"
 
     @property
+    def models(self) -> list[Model]:
+        """Teacher and student, as far as they are models already."""
+        return [model for model in (self.teacher, self.student) if not isinstance(model, Recipe)]
+
+    @property
     def trains(self) -> bool:
         """Whether the student must be trained."""
         return isinstance(self.student, Recipe)
@@ -111,6 +113,14 @@ class Pairing:
         except DistillError as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None  # the sentence once, without what led to it
 
+    def needs_a_run(self, fixture: str) -> None:
+        """Fail where nothing is asked or trained, and a benchmark file asks for more than the comparison."""
+        if self.run.settings.locked:
+            pytest.fail(
+                f"the lock holds no {fixture}, which {self.run.relative(self.file)} asks for. Run it without --distill-locked.",
+                pytrace=False,
+            )
+
     def _ask(
         self,
         model: Model,
@@ -125,10 +135,11 @@ class Pairing:
 
         @contextmanager
         def ready() -> Iterator[None]:
-            with exclusive(model.server if isinstance(model, Endpoint) else self.device, self.run.progress.say):
-                how = f"asking {model.name}" if hosted else f"loading {model.name} on {self.device}"
+            place = model.server if isinstance(model, Endpoint) else self.device  # what asks a server needs no device of its own
+            with exclusive(place, self.run.progress.say):
+                how = f"asking {model.name}" if hosted else f"loading {model.name} on {place}"
                 self.run.progress.say(f"{self.task.name}: {what}: {how}")
-                model.load(self.device)
+                model.load(place)
                 try:
                     yield
                 finally:
@@ -173,15 +184,10 @@ class Pairing:
         """The teacher's replies to the training rows."""
         what, examples = "teacher answers the training rows", self.task.train_examples
         if isinstance(self.teacher, Endpoint):
-            replies = self._ask(self.teacher, examples, what)
-            self.said["training"] = said(replies)
-            return replies
+            return self._ask(self.teacher, examples, what)
         committed = self.committed(self.teacher)
         target = committed if self.run.settings.record else self.recording_of(self.teacher)
-        replies = self._ask(self.teacher, examples, what, recording=target, committed=committed)
-        if len(committed):
-            self.said["training"] = said(replies)  # what is committed is an input, and may be edited
-        return replies
+        return self._ask(self.teacher, examples, what, recording=target, committed=committed)
 
     def curate(self, replies: Sequence[Reply]) -> TrainingSet:
         """The training set that the replies make."""
@@ -211,7 +217,7 @@ class Pairing:
         entry = self._obtain(recipe, fingerprint, kept, device)
         model = Checkpoint(str(recipe.base), revision=recipe.revision, adapter=entry.adapter, name=recipe.name)
         notes = list(entry.notes)
-        if entry.from_store and not self._all_recorded(model):
+        if entry.from_store and not self.all_recorded(model):
             # It is about to be loaded. Whoever altered the weights may have altered the digests with them.
             try:
                 check_adapter(entry.adapter)
@@ -227,7 +233,6 @@ class Pairing:
             self.facts["rejected"]["too long"] = count
             self.facts["left_out"] += [left_out("too long", count, name, said, None) for name in manifest.get("too_long_ids", ())]
         self.facts |= {
-            "inputs_digest": digest([decided, self.task.heldout_digest]),
             "fingerprint": fingerprint,
             "attempt": self._attempt(fingerprint),
             "trained_seconds": manifest["trained_seconds"],
@@ -252,7 +257,9 @@ class Pairing:
                 yield
 
         retrain = self.run.settings.retrain and fingerprint not in self.run.trained
-        entry = self.store.obtain(recipe, fingerprint, kept.rows, device, exclusive=ready, progress=show, retrain=retrain)
+        entry = self.store.obtain(
+            recipe, fingerprint, kept.rows, device, exclusive=ready, progress=show, retrain=retrain, withheld=self.run.keys
+        )
         self.run.trained.add(fingerprint)
         return entry
 
@@ -260,12 +267,10 @@ class Pairing:
         """The student that the mark names as a model, or `model`; nothing is trained."""
         model = self.student if model is None else model
         assert not isinstance(model, Recipe)
-        decided = [self.task.digest, self.teacher.digest, model.digest]
-        fingerprint = digest([decided, build(self.device)])
+        fingerprint = digest([[self.task.digest, self.teacher.digest, model.digest], build(self.device)])
         adapter = getattr(model, "adapter", None)
         self.facts = {"train_examples": None, "rejected": {}, "replaced": {}, "left_out": []} | self.facts
         self.facts |= {
-            "inputs_digest": digest([decided, self.task.heldout_digest]),
             "fingerprint": fingerprint,
             "attempt": self._attempt(fingerprint),
             "trained_seconds": None,
@@ -283,7 +288,8 @@ class Pairing:
             key = digest([self.task.digest, self.task.train_digest, self.teacher.digest, recipe.decided(), recipe.seeds])
         return self.store.attempt(self.run.relative(self.file), self.task.questions_digest, key)
 
-    def _all_recorded(self, model: Model) -> bool:
+    def all_recorded(self, model: Model) -> bool:
+        """Whether all that `model` says to the held-out rows is on hand, so that it need not be loaded."""
         recording, prompts = self.recording_of(model), [self.task.render(example) for example in self.task.heldout_examples]
         return all(recording.holds(key) for of_one in keys_of(model, self.task, prompts) for key in of_one)
 
@@ -298,9 +304,9 @@ class Pairing:
         replies = {"teacher": teacher, "student": self.held_out(student, "student answers the held-out rows")}
         evaluations = {role: evaluate(model.name, self.task, examples, replies[role]) for role, model in models.items()}
         hosted = [role for role, model in models.items() if isinstance(model, Endpoint)]
-        self.said |= {role: said(replies[role]) for role in hosted}
-        if self.said:
-            self.facts["inputs_digest"] = digest([self.facts["inputs_digest"], self.said])
+        inputs = inputs_of(self, student if "student" in self.own else None)
+        self.facts |= {"inputs": inputs, "inputs_digest": digest(inputs)}
+        self.run.add_inputs(self.id, inputs)
         self.facts["notes"] += [self.note] if self.note else []
         for role in hosted:
             self.facts["notes"] += reply_notes(models[role].name, replies[role])
@@ -314,62 +320,19 @@ class Pairing:
             self.declaration.serving,
             (getattr(self.teacher, "price", None), getattr(student, "price", None)),
         )
-        self._label(compared)
-        rungs = ladder(compared, self._rungs(student)) if self.run.settings.ladder and not compared.without_reference else []
-        recipe = self.declared.recipe
-        facts = {
-            "id": self.id,
-            "file": self.run.relative(self.file),
-            "line": self.line,
-            "seeds": {"recipe": recipe.name, "declared": recipe.seeds} if recipe and recipe.seeds > 1 else None,
-            "ladder": rungs,
-            "ladder_note": ladder_note(rungs),
-            "stability": stable and stable.to_json(),
-        }
-        self.run.add_comparison(comparison_entry(compared, {**facts, **self.facts}, models, replies))
+        if self.run.settings.label:
+            self.facts["notes"].append(label(self, compared))
+        told = ladder(compared, rungs(self, student)) if self.run.settings.ladder and not compared.without_reference else []
+        facts = {"ladder": told, "ladder_note": ladder_note(told), "stability": stable and stable.to_json(), "accepted": None}
+        known = {role: model_facts(model, evaluations[role], replies[role]) for role, model in models.items()}
+        self.run.add_comparison(comparison_entry(compared, {**self.place(), **facts, **self.facts}, known))
         return compared
 
-    def _label(self, compared: Comparison) -> None:
-        """Write the sheet of the examples that wait for a label, where that is asked for, and say where it lies."""
-        if not self.run.settings.label:
-            return
-        answer, form = self.task.answer, self.run.settings.out / f"label-{self.task.name}.html"
-        count = write_sheet(
-            self.task.labels_path,
-            form,
-            self.task.name,
-            answer.reference_field,
-            answer.describe().get("labels"),
-            [(example.id, self.task.render(example)) for example in compared.unlabelled],
-            # Rows that wait for the sake of another student of this run stay; those of earlier runs may go.
-            keep_waiting=self.run.writes_label_sheet_again(self.task.name),
-        )
-        note = f"{len(compared.unlabelled)} examples wait for a label ({count} in all) in {shown_path(self.task.labels_path)}; a form for it is {shown_path(form)}"
-        self.facts["notes"].append(note if count else "no example waits for a label")
-
-    def _rungs(self, student: Model) -> list[tuple[str, Evaluation | str]]:
-        """Cheaper ways on the same examples, from what the student learned: each evaluated, or why it could not be."""
-        if self.kept is not None:
-            rows = [(row.prompt, row.completion) for row in self.kept.rows]
-        else:
-            rows = [(self.task.render(example), example.expected) for example in self.task.train_examples if example.expected is not None]
-        models: list[Model] = [Majority(rows), Linear(rows)] if rows else []
-        adapted = student if isinstance(student, Checkpoint) and student.adapter else None
-        if adapted is not None:
-            base = Checkpoint(adapted.base, revision=adapted.revision)
-            models += [Prompted(base), *([Prompted(base, choose_shots(rows, SHOTS))] if rows else [])]
-        found: list[tuple[str, Evaluation | str]] = []
-        for model in models:
-            try:
-                if not self._all_recorded(model):
-                    # A base may be large: teacher and student, which have done their part, make room.
-                    self.unload(student)
-                found.append((model.name, self._evaluated(model, f"ladder: {model.name} answers the held-out rows")))
-            except Exception as error:  # a rung informs beside the verdict: whatever goes wrong with it must not decide anything
-                words = str(error) if isinstance(error, DistillError) else f"{type(error).__name__}: {error}"
-                found.append((model.name, words))
-            model.unload()
-        return found
+    def place(self) -> dict[str, Any]:
+        """Where it is declared, as the result holds it."""
+        recipe = self.declared.recipe
+        seeds = {"recipe": recipe.name, "declared": recipe.seeds} if recipe and recipe.seeds > 1 else None
+        return {"id": self.id, "file": self.run.relative(self.file), "line": self.line, "seeds": seeds, "own": sorted(self.own)}
 
     def _teacher_held_out(self) -> tuple[list[Reply], Stability | None]:
         """What the teacher says to the held-out rows, and how stable it is; refuses one that the task does not find stable."""
@@ -382,9 +345,6 @@ class Pairing:
         examples = self.task.heldout_examples
         alone = set(timing_sample([self.task.render(example) for example in examples], self.run.settings.pairs))
         return self._ask(model, examples, what, alone=alone)
-
-    def _evaluated(self, model: Model, what: str) -> Evaluation:
-        return evaluate(model.name, self.task, self.task.heldout_examples, self.held_out(model, what))
 
     def unload(self, student: Model) -> None:
         """Free both models."""

@@ -13,7 +13,7 @@ from typing import Any
 from pytest_distill.ask.collect import BYTES_PER_TOKEN, OVERHEAD_TOKENS, Asking, Wanted
 from pytest_distill.errors import DistillError
 from pytest_distill.evaluate.timing import ATTEMPTS, MOST_WARM_UP, WARM_UP
-from pytest_distill.files import folder_digests
+from pytest_distill.files import digest, folder_digests
 from pytest_distill.models import Endpoint
 from pytest_distill.recording import FAILED, Recording
 from pytest_distill.student import Recipe
@@ -89,6 +89,7 @@ class Training:
     Attributes:
         rows: how many it learns from; at most so many where `exact` is false, for which the teacher's replies are needed first.
         device: ``cpu`` or ``cuda``.
+        fingerprint: names the student in the store; nothing where `exact` is false.
         trained: when the student in the store was, in ISO 8601; nothing where none is there, or `exact` is false.
         again: why it would be trained all the same, in words, or nothing.
         above: whether a benchmark before this one trains it.
@@ -98,6 +99,7 @@ class Training:
     rows: int
     exact: bool
     device: str
+    fingerprint: str = ""
     trained: str = ""
     again: str = ""
     above: bool = False
@@ -115,7 +117,8 @@ class StudentPlan:
     """One student: how it comes to be, the replies that are needed of it (None where it is to be trained first), and how it is timed.
 
     `timing` is ``stored``, ``in turn``, ``beside teacher``, ``beside student`` (whose times are recorded), ``recorded`` or ``unpaired`` (a
-    recording without times), of so many `pairs`; `own` names the benchmark file's own fixtures, because of which nothing can be told.
+    recording without times), of so many `pairs`; `own` names the benchmark file's own fixtures, because of which nothing can be told;
+    `recipe` says whether a recipe makes it.
     """
 
     name: str
@@ -124,6 +127,7 @@ class StudentPlan:
     timing: str
     pairs: int
     own: tuple[str, ...] = ()
+    recipe: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,19 @@ class Plan:
         """What is needed of every model."""
         found = [each for of in self.benchmarks for each in (*of.teachers, *(student.needed for student in of.students))]
         return [each for each in found if each is not None]
+
+    @property
+    def store_key(self) -> str | None:
+        """What names all students together that a run trains or takes from the store; None where there is none, or one is not known yet.
+
+        64 hex digits: the SHA-256 of the students' fingerprints, each once and sorted, as a JSON list without blanks. A cache of the store
+        that was kept under this key, and under no other, holds what a run needs: the fingerprints cover all that could change a student.
+        """
+        found = [student.training for of in self.benchmarks for student in of.students if student.recipe]
+        names = {"" if training is None else training.fingerprint for training in found}
+        if not names or "" in names or any(of.trouble for of in self.benchmarks):
+            return None
+        return digest(sorted(names)).removeprefix("sha256:")
 
     @property
     def trainings(self) -> list[Training]:

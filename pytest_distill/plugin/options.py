@@ -15,7 +15,17 @@ DEVICES = ("auto", "cpu", "cuda")
 LADDER = ("on", "off")
 FEWEST_PAIRS, PAIRS = 30, 100
 # Options that ask for something to be done; the others only say how, and may stand in a command for all runs.
-COMPANIONS = ("plan", "record", "live", "drift", "retrain", "label")
+COMPANIONS = ("plan", "record", "record_only", "live", "drift", "retrain", "label", "locked", "accept", "base_lock", "allow_change")
+# What does something else than judging in this run; nothing that asks, trains or writes goes with it.
+ALONE = {
+    "drift": (
+        "it judges no gates and writes no recording",
+        ("plan", "record", "record_only", "live", "label", "locked", "accept", "base_lock"),
+    ),
+    "record_only": ("it asks for replies and stops", ("plan", "live", "retrain", "label", "locked", "accept", "base_lock")),
+    "locked": ("it judges from the lock, and asks and trains nothing", ("plan", "record", "live", "retrain", "label")),
+    "accept": ("it accepts what is committed: record first, then accept in a run that replays", ("plan", "record", "live")),
+}
 
 
 @dataclass(frozen=True)
@@ -24,12 +34,17 @@ class Settings:
 
     Attributes:
         record: ask an Endpoint (or a local teacher whose replies are committed) for what its recording lacks, and add it.
+        record_only: ask for what no recording holds, and judge nothing; `record` is then set as well.
         live: time Endpoints in this run too, which asks them again.
         budget: what recording may cost in this run, in US dollars; None for no limit.
         plan: say what would be asked, trained and spent, and do nothing.
         drift: how many recorded prompts of each Endpoint are asked again, in place of the gates; 0 for none.
         retrain: train again even where the store has the adapter.
         label: write a sheet of the held-out rows that need a label.
+        locked: judge from the lock; nothing is asked, trained or loaded.
+        accept: write the lock after a run that passes.
+        base_lock: the lock to compare with, of the branch that a change is to be merged into; None for none.
+        allowed: names of changes against the lock that are let through.
         device: ``auto``, ``cpu`` or ``cuda``; overrides a recipe's ``auto``.
         evidence: ``strict`` or ``point``.
         ladder: whether cheaper ways are tried beside the student.
@@ -39,12 +54,17 @@ class Settings:
     """
 
     record: bool
+    record_only: bool
     live: bool
     budget: float | None
     plan: bool
     drift: int
     retrain: bool
     label: bool
+    locked: bool
+    accept: bool
+    base_lock: Path | None
+    allowed: tuple[str, ...]
     device: str
     evidence: str
     ladder: bool
@@ -61,6 +81,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--distill-record", action="store_true", help="ask a teacher for the replies that no recording beside the benchmark holds"
     )
+    group.addoption("--distill-record-only", action="store_true", help="ask for the replies that no recording holds, and judge nothing")
     group.addoption(
         "--distill-budget", metavar="USD", help="stop before the request that could bring this run's spending above so many US dollars"
     )
@@ -71,6 +92,19 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--distill-retrain", action="store_true", help="train even where the store holds the student")
     group.addoption(
         "--distill-label", action="store_true", help="write a sheet of the held-out rows on which the models differ and no reference tells"
+    )
+    group.addoption("--distill-locked", action="store_true", help="judge from distill.lock.json: nothing is asked, trained or loaded")
+    group.addoption("--distill-accept", action="store_true", help="write distill.lock.json after a run that passes, to be committed")
+    group.addoption(
+        "--distill-base-lock",
+        metavar="PATH",
+        help="(written with =) fail what weakens the gate against this lock, of the branch to merge into",
+    )
+    group.addoption(
+        "--distill-allow-change",
+        metavar="NAME",
+        action="append",
+        help="let one change against a lock through, by the name that the run gives it",
     )
     choices: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("device", DEVICES, "where models run (default auto)"),
@@ -110,23 +144,32 @@ def settings_of(config: pytest.Config) -> Settings:
     if not pairs.isdecimal() or len(pairs) > 6 or int(pairs) < FEWEST_PAIRS:
         raise pytest.UsageError(f"distill_pairs = {pairs[:40]!r}: allowed are whole numbers from {FEWEST_PAIRS} to 999999.")
     budget = chosen("budget", "")
-    drift = config.getoption("distill_drift") or "0"
-    if not re.fullmatch(r"\d{1,6}", drift) or (drift == "0" and config.getoption("distill_drift")):
+    given = config.getoption("distill_drift")
+    drift = "0" if given is None else given
+    if not re.fullmatch(r"\d{1,6}", drift) or (given is not None and not int(drift)):
         raise pytest.UsageError(f"--distill-drift {drift[:40]!r}: allowed are whole numbers from 1 to 999999.")
-    if int(drift):
-        for name in ("plan", "record", "live", "label"):
-            if config.getoption(f"distill_{name}"):
-                raise pytest.UsageError(
-                    f"--distill-drift runs by itself: it judges no gates and writes no recording. Leave out --distill-{name}."
-                )
+    for name, (does, others) in ALONE.items():
+        for other in others:
+            if config.getoption(f"distill_{name}") and config.getoption(f"distill_{other}"):
+                raise pytest.UsageError(f"{_option(name)} runs by itself: {does}. Leave out {_option(other)}.")
+    base_lock = config.getoption("distill_base_lock")
+    if base_lock and base_lock in map(str, config.invocation_params.args):
+        raise pytest.UsageError(
+            f"Write --distill-base-lock={base_lock}: pytest takes a path that stands by itself for one of tests, and looks there for its root folder."
+        )
     return Settings(
-        record=bool(config.getoption("distill_record")),
+        record=bool(config.getoption("distill_record") or config.getoption("distill_record_only")),
+        record_only=bool(config.getoption("distill_record_only")),
         live=bool(config.getoption("distill_live")),
         budget=_dollars(budget) if budget else None,
         plan=bool(config.getoption("distill_plan")),
         drift=int(drift),
         retrain=bool(config.getoption("distill_retrain")),
         label=bool(config.getoption("distill_label")),
+        locked=bool(config.getoption("distill_locked")),
+        accept=bool(config.getoption("distill_accept")),
+        base_lock=config.invocation_params.dir / base_lock if base_lock else None,
+        allowed=_allowed(config),
         device=chosen("device", "auto", DEVICES),
         evidence=chosen("evidence", "strict", EVIDENCE),
         ladder=chosen("ladder", "on", LADDER) == "on",
@@ -144,7 +187,25 @@ def check_alone(config: pytest.Config) -> None:
     """
     for name in COMPANIONS:
         if config.getoption(f"distill_{name}"):
-            raise pytest.UsageError(f"--distill-{name} does nothing without --distill. Write pytest --distill --distill-{name} …")
+            raise pytest.UsageError(f"{_option(name)} does nothing without --distill. Write pytest --distill {_option(name)} …")
+
+
+def _option(name: str) -> str:
+    return "--distill-" + name.replace("_", "-")
+
+
+def _allowed(config: pytest.Config) -> tuple[str, ...]:
+    """Return the changes that the command line lets through.
+
+    Raises:
+        pytest.UsageError: one of them comes from a file of the project or from the environment, which the change itself may have written.
+    """
+    given = tuple(config.getoption("distill_allow_change") or ())
+    words = [str(word) for word in config.invocation_params.args]
+    for name in given:
+        if name not in words and f"--distill-allow-change={name}" not in words and not hasattr(config, "workerinput"):
+            raise pytest.UsageError(f"--distill-allow-change {name} counts on the command line alone. Take it out of addopts.")
+    return given
 
 
 def _dollars(given: str) -> float:

@@ -33,6 +33,7 @@ from pytest_distill.plugin.forecast import (
     seen,
     trainings,
 )
+from pytest_distill.plugin.locking import own_fixtures
 from pytest_distill.plugin.options import Settings
 from pytest_distill.plugin.plan_words import lines
 from pytest_distill.plugin.timing import alone_times, live_path, recorded_path, stored_timing
@@ -41,8 +42,6 @@ from pytest_distill.results import gpu
 from pytest_distill.student import Recipe
 from pytest_distill.student.store import Store
 from pytest_distill.task import shown_path
-
-DATA_FLOW = ("teacher_replies", "training_set", "student")  # fixtures that a benchmark file may replace by its own
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ class _Planner:
 
     def _student(self, pairing: _Unloaded, own: tuple[str, ...], teacher: Needed) -> StudentPlan:
         if "student" in own or (own and pairing.trains):
-            return StudentPlan(pairing.name, None, None, "", 0, own)
+            return StudentPlan(pairing.name, None, None, "", 0, own, recipe=pairing.trains)
         source, training = pairing.student, None
         model: Model | None
         if isinstance(source, Recipe):
@@ -171,7 +170,8 @@ class _Planner:
         else:
             model = source
         needed = None if model is None else self._needed(pairing, model)
-        return StudentPlan(pairing.name, training, needed, *_timing(pairing, model, {"teacher": teacher, "student": needed}))
+        timing, pairs = _timing(pairing, model, {"teacher": teacher, "student": needed})
+        return StudentPlan(pairing.name, training, needed, timing, pairs, recipe=pairing.trains)
 
     def _training(self, pairing: _Unloaded, recipe: Recipe, teacher: Needed) -> tuple[Training, Model | None]:
         """Return what becomes of the recipe, and the student that the store holds and a run would take."""
@@ -182,7 +182,7 @@ class _Planner:
             if place not in self._kept:
                 self._kept[place] = pairing.curate(pairing.teacher_replies())
             name = pairing.fingerprint(decided, self._kept[place])
-            plan = replace(plan, rows=len(self._kept[place].rows), exact=True)
+            plan = replace(plan, rows=len(self._kept[place].rows), exact=True, fingerprint=name)
             if found := looked_up(self._store, name):
                 plan = replace(plan, trained=found[0], again=found[1] or ("--distill-retrain" if pairing.run.settings.retrain else ""))
                 adapter = self._store.folder(name) / "adapter"
@@ -223,24 +223,31 @@ def _timing(pairing: _Unloaded, student: Model | None, needed: Mapping[str, Need
     return ("recorded" if len(hosted) == len(models) else f"beside {min(hosted)}"), pairs
 
 
+def flows_of(items: Sequence[pytest.Item]) -> list[Flow]:
+    """Return the pairings that collected gates are about, each once, in the order of the run."""
+    flows: dict[str, Flow] = {}
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        pairing: Pairing | None = callspec.params.get("distill_pairing") if callspec else None
+        if pairing is None or not isinstance(item, pytest.Function):
+            continue
+        own = tuple(name for name in own_fixtures(item) if name != "comparison")
+        # The comparison asks for its student only as it runs, and a student for its training set.
+        wanted = (*item.fixturenames, *(["student"] if "comparison" in item.fixturenames else []))
+        names, _ = item.session._fixturemanager.getfixtureclosure(item, wanted, ignore_args=frozenset())  # noqa: SLF001  (nothing public tells it)
+        learns = "teacher_replies" not in own and ("teacher_replies" in names or (pairing.trains and "student" not in own))
+        before = flows.get(pairing.id)
+        flows[pairing.id] = Flow(pairing, own, learns=learns or (before is not None and before.learns))
+    return list(flows.values())
+
+
 def show(session: pytest.Session, settings: Settings) -> None:
     """Write the plan for the benchmarks that were collected.
 
     Raises:
         pytest.Session.Failed: part of it cannot be planned; the lines say which, and why.
     """
-    flows: dict[str, Flow] = {}
-    for item in session.items:
-        callspec = getattr(item, "callspec", None)
-        pairing: Pairing | None = callspec.params.get("distill_pairing") if callspec else None
-        if pairing is None or not isinstance(item, pytest.Function):
-            continue
-        fixtures = session._fixturemanager  # noqa: SLF001  (there is no public way to ask what a fixture's name means for an item)
-        own = tuple(name for name in DATA_FLOW if len(fixtures.getfixturedefs(name, item) or ()) > 1)
-        learns = "teacher_replies" not in own and ("teacher_replies" in item.fixturenames or (pairing.trains and "student" not in own))
-        before = flows.get(pairing.id)
-        flows[pairing.id] = Flow(pairing, own, learns=learns or (before is not None and before.learns))
-    plan = plan_of(list(flows.values()), Store(settings.store), settings.budget)
+    plan = plan_of(flows_of(session.items), Store(settings.store), settings.budget)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     write = reporter.write_line if reporter else print
     for line in lines(plan):

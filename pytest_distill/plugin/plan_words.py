@@ -12,7 +12,10 @@ from pytest_distill.results import WARNED_DAYS
 
 
 def lines(plan: Plan) -> list[str]:
-    """Return the plan in words, a line each: what each benchmark takes, what all of them take, what is in the store."""
+    """Return the plan in words, a line each: what each benchmark takes, what all of them take, what is in the store.
+
+    The last line is ``store key:`` with `Plan.store_key`, or with ``none``: the key of a cache that carries the store from run to run.
+    """
     found = ["plan: nothing is asked, trained or written"]
     for benchmark in plan.benchmarks:
         found += ["", f"{benchmark.task} ({benchmark.file})"]
@@ -120,6 +123,7 @@ def _closing(plan: Plan) -> Iterator[str]:
         yield "  to record: pytest --distill --distill-record"
     students, recordings, size = plan.stored
     yield f"store: {plan.store}: {_count(students, 'student')}, {_count(recordings, 'recording')} of replies, {size / 1e6:.1f} MB"
+    yield f"store key: {plan.store_key or 'none'}"
 
 
 def _takes(takes: Forecast) -> str:

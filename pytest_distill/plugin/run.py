@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -21,16 +20,17 @@ from pytest_distill import results
 from pytest_distill.ask import Budget
 from pytest_distill.curate import check_leak
 from pytest_distill.errors import DistillError
-from pytest_distill.plugin import drift, plan
+from pytest_distill.lock import Ran
+from pytest_distill.models import Endpoint
+from pytest_distill.plugin import drift, gates, plan, record_only
 from pytest_distill.plugin.declare import declared, mark_line
 from pytest_distill.plugin.flow import Pairing
 from pytest_distill.plugin.leaks import leaks_of
+from pytest_distill.plugin.locking import Locking, own_fixtures
 from pytest_distill.plugin.options import Settings
 from pytest_distill.plugin.progress import Progress
 from pytest_distill.task import Task, shown_path
 from pytest_distill.verdict import INCONCLUSIVE, NO_CLAIM, Judgement, Judging
-
-ATTACHED = "distill"  # the attribute under which a test report carries our part, as ASCII JSON
 
 
 class Run:
@@ -42,6 +42,7 @@ class Run:
         self.progress = Progress(config)
         self.judging = Judging(settings.evidence, heard=self._hear)
         self.trained: set[str] = set()
+        self.locking = Locking(config, settings)
         self.budget = Budget(settings.budget, settings.store / "spent" / f"{_run_id(config)}.json")
         self.started = datetime.now(UTC)
         self._clock = time.monotonic()
@@ -53,14 +54,17 @@ class Run:
         self._judged: list[dict[str, Any]] = []
         self._attached = 0
         self._fresh: list[dict[str, Any]] = []
+        self._fresh_inputs: dict[str, dict[str, Any]] = {}
         self._sheets: set[str] = set()
         # In the controller: the ledger.
         self._collected: set[str] = set()
         self._deselected = 0
         self._gates: dict[str, dict[str, Any]] = {}
         self._comparisons: dict[str, dict[str, Any]] = {}
+        self._inputs: dict[str, dict[str, Any]] = {}
         self._trouble = ""
-        self._asked_again: list[dict[str, Any]] | None = None
+        self._instead: dict[str, Any] = {}
+        self._lock_words = ""
         self.result: dict[str, Any] | None = None
 
     @property
@@ -70,7 +74,7 @@ class Run:
     @property
     def _gateless(self) -> bool:
         """Whether something else is done, in the controller alone, in place of running gates."""
-        return self.settings.plan or bool(self.settings.drift)
+        return self.settings.plan or self.settings.record_only or bool(self.settings.drift)
 
     @property
     def _writes(self) -> bool:
@@ -134,6 +138,8 @@ class Run:
         other = self._tasks.setdefault(task.name, (task, path))
         if other[0] is not task and (other[0].digest, other[0].train, other[0].heldout) != (task.digest, task.train, task.heldout):
             raise DistillError(f"task {task.name!r} is another task in {self.relative(other[1])}. Give one of the two another name.")
+        if self.settings.locked:  # the same rows were searched for leaks when they were accepted
+            return [Pairing(found, student, path, line, self) for student in found.students]
         leaks = leaks_of(task, found.curation, self.settings.store, keep=not self.settings.plan)  # reads and checks every row as well
         note = check_leak(task, found.curation, leaks)
         return [Pairing(found, student, path, line, self, leaks, note or "") for student in found.students]
@@ -145,6 +151,11 @@ class Run:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Enter what was collected here into the ledger."""
         self._collected |= {item.nodeid for item in session.items}
+        for item in session.items:
+            callspec = getattr(item, "callspec", None)
+            pairing: Pairing | None = callspec.params.get("distill_pairing") if callspec else None
+            if pairing is not None:
+                pairing.own |= set(own_fixtures(item))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
@@ -166,8 +177,10 @@ class Run:
             return None
         if self.settings.plan:
             plan.show(session, self.settings)
+        elif self.settings.record_only:
+            self._instead = record_only.conclusion(record_only.record(self, session.items), self._trouble)
         else:
-            self._asked_again = drift.ask_again(self, session.items)
+            self._instead = drift.conclusion(drift.ask_again(self, session.items), self._trouble)
         return True
 
     # Gates
@@ -183,25 +196,15 @@ class Run:
                 line = frame.f_lineno
             frame = frame.f_back
         pairing: Pairing = self._item.callspec.params["distill_pairing"]  # type: ignore[attr-defined]
-        entry: dict[str, Any] = {"gate": self._item.nodeid, "comparison": pairing.id, "line": line, "measure": measure}
-        if judgement is None:
-            words = f"{measure.replace('_', ' ')} was read as a plain estimate: no claim"
-            entry |= {
-                "operator": None,
-                "limit": None,
-                "outcome": NO_CLAIM,
-                "shown": False,
-                "alpha": None,
-                "p": None,
-                "p_refuted": None,
-                "words": words,
-            }
-        else:
-            entry |= {
-                name: getattr(judgement, name) for name in ("operator", "limit", "outcome", "shown", "alpha", "p", "p_refuted", "words")
-            }
-            entry |= {name: judgement.numbers[name] for name in ("value", "bound", "n", "method")}
-        self._judged.append(entry)
+        self._judged.append(
+            {"gate": self._item.nodeid, "comparison": pairing.id, "line": line, "measure": measure, **gates.judged(judgement, measure)}
+        )
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The environment variables that hold the keys of declared Endpoints."""
+        models = [model for pairings in self._pairings.values() for pairing in pairings for model in pairing.models]
+        return frozenset(model.api_key_env for model in models if isinstance(model, Endpoint) and model.api_key_env)
 
     def writes_label_sheet_again(self, task: str) -> bool:
         """Return whether this run may have written the label sheet of the task before; another xdist worker may always have."""
@@ -212,6 +215,10 @@ class Run:
     def add_comparison(self, entry: dict[str, Any]) -> None:
         """Take a finished comparison into the result; the next test report carries it to the controller."""
         self._fresh.append({**entry, "judgements": []})
+
+    def add_inputs(self, comparison: str, inputs: dict[str, Any]) -> None:
+        """Take in what a comparison was made of, also where it came to nothing; carried like the comparison itself."""
+        self._fresh_inputs[comparison] = inputs
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -241,32 +248,12 @@ class Run:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach to the report what the gate decided, as ASCII that every transport takes."""
         report = yield
-        attached: dict[str, Any] = {"comparisons": self._fresh, "judgements": []}
-        self._fresh = []
-        outcome = "passed"
-        error = call.excinfo.value if call.excinfo else None
-        missed = next((entry for entry in self._judged if not entry["shown"] and entry["outcome"] != NO_CLAIM), None)
-        if report.skipped:
-            outcome = "skipped"
-        elif error is not None:
-            if call.when != "call" or not self._judged or not isinstance(error, (AssertionError, pytest.fail.Exception)):
-                outcome = "error"
-            else:
-                raised = getattr(error, "judgement", None)
-                decisive = raised.outcome if raised is not None else missed["outcome"] if missed is not None else ""
-                outcome = INCONCLUSIVE if decisive == INCONCLUSIVE else "failed"
+        part: dict[str, Any] = {"comparisons": self._fresh, "inputs": self._fresh_inputs, "judgements": []}
+        self._fresh, self._fresh_inputs = [], {}
+        part["outcome"], part["message"] = gates.decided(report, call, self._judged)
         if call.when != "setup":  # what setup judged is attached with the call; what a teardown judges comes with the teardown
-            attached["judgements"], self._attached = self._judged[self._attached :], len(self._judged)
-        message = ""
-        if report.skipped and isinstance(report.longrepr, tuple):
-            message = str(report.longrepr[2]).removeprefix("Skipped: ")
-        elif error is not None:
-            message = str(error) or type(error).__name__
-            if outcome == "error" and not isinstance(error, pytest.fail.Exception):
-                message = f"{type(error).__name__}: {message}"
-            elif outcome != "error" and missed is not None and missed["words"] not in message:
-                message += f"\n{missed['words']}"
-        setattr(report, ATTACHED, json.dumps({**attached, "outcome": outcome, "message": message}))
+            part["judgements"], self._attached = self._judged[self._attached :], len(self._judged)
+        gates.attach(report, part)
         return report
 
     @pytest.hookimpl(wrapper=True)
@@ -275,17 +262,18 @@ class Run:
     ) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
         """Make lone surrogates visible: xdist cannot send them, and would lose the whole failure with them."""
         data = yield
-        return _scrubbed(data) if data is not None else None
+        return gates.scrubbed(data) if data is not None else None
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show an inconclusive gate as I / INCONCLUSIVE, inside pytest's own list of failures."""
-        if report.when == "call" and report.failed and _attached(report).get("outcome") == INCONCLUSIVE:
+        if report.when == "call" and report.failed and gates.attached(report).get("outcome") == INCONCLUSIVE:
             return "failed", "I", "INCONCLUSIVE"
         return None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Enter a phase of a gate into the ledger (in the controller, also those of the workers)."""
-        part = _attached(report)
+        part = gates.attached(report)
+        self._inputs |= part.get("inputs", {})
         for entry in part.get("comparisons", ()):
             self._comparisons[entry["id"]] = entry
         outcome = part.get("outcome", "error" if report.failed else report.outcome)
@@ -304,9 +292,9 @@ class Run:
             return
         if exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR) and not self._trouble:
             self._trouble = "the run was interrupted" if exitstatus == pytest.ExitCode.INTERRUPTED else "pytest met an internal error"
+        if self.settings.accept and self._deselected and not self._trouble:
+            self._trouble = f"nothing can be accepted: {self._deselected} gates were deselected, and a lock without them would hide them"
         self.result = self._result()
-        if self._asked_again is not None:
-            self.result |= drift.conclusion(self._asked_again, self._trouble)
         try:
             results.write(self.settings.out / "results.json", self.result)
             if self.settings.out.name == ".distill" and not (self.settings.out / ".gitignore").exists():
@@ -314,6 +302,9 @@ class Run:
             from pytest_distill.report import page
 
             page.write(self.settings.out / "report.html", self.result)
+            if self.settings.accept:
+                files = {entry.split("::", 1)[0] for entry in self._collected}
+                self._lock_words = self.locking.accept(self.result, files)
         except OSError as error:
             cause = f"the result could not be written to {shown_path(self.settings.out)}: {error}"
             self.result |= {"verdict": "error", "cause": cause, "complete": False}
@@ -321,34 +312,42 @@ class Run:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _result(self) -> dict[str, Any]:
-        gates = [self._gates[nodeid] for nodeid in sorted(self._gates)]
+        ledger = [self._gates[nodeid] for nodeid in sorted(self._gates)]
         comparisons = [self._comparisons[key] for key in sorted(self._comparisons)]
-        results.confirm_refuted(gates)
+        results.confirm_refuted(ledger)
         for entry in comparisons:
-            entry["judgements"] = [j for gate in gates for j in gate["judgements"] if j["comparison"] == entry["id"]]
-        shown = [{name: gate[name] for name in ("id", "outcome", "message")} for gate in gates]
-        verdict, cause = results.verdict(shown, len(self._collected), comparisons, self._trouble)
+            entry["judgements"] = [j for gate in ledger for j in gate["judgements"] if j["comparison"] == entry["id"]]
+        shown = [{name: gate[name] for name in ("id", "outcome", "message")} for gate in ledger]
+        outcomes = dict.fromkeys(self._collected, "") | {gate["id"]: gate["outcome"] for gate in ledger}
+        judgements = [judgement for gate in ledger for judgement in gate["judgements"]]
+        ran = Ran(self._inputs, outcomes, judgements, self.settings.evidence)
+        changes = [] if self._gateless else self.locking.changes(ran)
+        verdict, cause = results.verdict(shown, len(self._collected), comparisons, self._trouble, changes)
         if self._deselected:
             cause += f" ({self._deselected} deselected)"
         return {
             "schema": results.SCHEMA,
-            "complete": not self._trouble and bool(gates) and len(gates) == len(self._collected),
+            "complete": not self._trouble and bool(ledger) and len(ledger) == len(self._collected),
             "verdict": verdict,
             "cause": cause,
             "started": self.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "seconds": round(time.monotonic() - self._clock, 1),
             "evidence": self.settings.evidence,
+            "locked": self.settings.locked,
+            "root": Path(os.path.relpath(self.config.rootpath, self.config.invocation_params.dir)).as_posix(),
             "command": shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
             "environment": results.environment(self.config.rootpath),
             "gates": shown,
             "collected": len(self._collected),
-            "reported": len(gates),
+            "reported": len(ledger),
             "summary": results.summary(shown, comparisons),
             "seeds": results.seeds(comparisons),
-            "changes": [],
+            "changes": changes,
             "history": [],
             "comparisons": comparisons,
             "drift": [],
+            "recorded": [],
+            **self._instead,
         }
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -360,6 +359,8 @@ class Run:
         terminalreporter.section("distill")
         for line in terminal.lines(self.result):
             terminalreporter.write_line(line)
+        if self._lock_words:
+            terminalreporter.write_line(f"lock: {self._lock_words}")
         if self.result["complete"] or self.result["gates"]:
             terminalreporter.write_line(f"page: {shown_path(self.settings.out / 'report.html')}")
 
@@ -368,18 +369,3 @@ def _run_id(config: pytest.Config) -> str:
     """Return what all processes of this run have in common and no other run has."""
     given = getattr(config, "workerinput", {}).get("testrunuid") or os.environ.get("PYTEST_XDIST_TESTRUNUID")
     return str(given or uuid.uuid4().hex)
-
-
-def _attached(report: Any) -> dict[str, Any]:
-    found = json.loads(getattr(report, ATTACHED, "{}"))
-    return found if isinstance(found, dict) else {}
-
-
-def _scrubbed(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, dict):
-        return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_scrubbed, value))
-    return value

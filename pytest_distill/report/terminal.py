@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,10 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         found += [*_comparison(entry), ""]
     for entry in result.get("drift", ()):
         found += [*_drift(entry), ""]
+    for entry in result.get("recorded", ()):
+        found += [*_recorded(entry), ""]
+    changed = [line for change in result.get("changes", ()) for line in _change(change)]
+    found += [*changed, ""] if changed else []
     if result["seeds"]:
         options = {"of_many": len(result["seeds"]) > 1, "strict": result["evidence"] == "strict"}
         found += [*(_seeds(family, **options) for family in result["seeds"]), ""]
@@ -129,6 +134,22 @@ def _drift(entry: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {entry['outcome']:<10} {_first_line(entry['words'])}"
 
 
+def _recorded(entry: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{entry['task']}: {entry['role']} {entry['model']}: {entry['outcome']}"
+    lacking = f", {entry['failed']:,} not had" if entry["failed"] else ""
+    yield f"  replies    {entry['held']:,} on hand before, {entry['asked']:,} new{lacking}"
+    if entry["cost_usd"] is not None:
+        yield f"  cost       ${entry['cost_usd']:.4f}"
+    yield f"  {entry['outcome']:<10} {_first_line(entry['words'])}"
+
+
+def _change(change: Mapping[str, Any]) -> Iterator[str]:
+    kind = "fails" if change["fails"] else "allowed" if change["allowed"] else "weakens" if change["weakens"] else "changed"
+    yield f"{kind:<10} {change['what']}"
+    if change["fails"]:
+        yield f"           to let it through: --distill-allow-change {shlex.quote(change['name'])}"
+
+
 def _chance(p: float) -> str:
     return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
@@ -144,6 +165,10 @@ def _rung(row: Mapping[str, Any]) -> str:
 
 
 def _student(entry: Mapping[str, Any]) -> str:
+    if entry["accepted"]:
+        accepted = entry["accepted"]
+        commit = f" at commit {accepted['commit'][:12]}" if accepted["commit"] else ""
+        return f"judged from the lock: accepted {accepted['at']}{commit}, on {accepted['machine']}"
     trained = entry["trained_seconds"]
     asked = entry["models"]["student"]["origin"].startswith("recorded")
     source = (

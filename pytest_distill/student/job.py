@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,15 @@ from pytest_distill.student.recipe import Recipe
 VALIDATION_SHARE = 0.05
 MOST_VALIDATION = 256
 TRAINS_WITH = ("torch", "transformers", "trl", "peft", "datasets")
+# Variables that are credentials by their names, and those through which a step of a GitHub workflow speaks to its job.
+_CREDENTIAL = re.compile(
+    r"SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|(?:^|_)(?:API)?(?:KEYS?|TOKENS?|PAT|DSN)(?:_|$)|_(?:PASS|PWD|AUTH)$"
+    r"|^(?:OPENAI|AZURE|ANTHROPIC|ACTIONS)_|^GITHUB_(?:OUTPUT|ENV|PATH|STATE|STEP_SUMMARY)$",
+    re.IGNORECASE,
+)
+# Training loads the base, which may be gated at the Hugging Face Hub: its token, and how it is found and used. Nothing else is fetched, and
+# nothing is reported: keys of experiment trackers stay behind with all others.
+_NEEDED = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_DISABLE_IMPLICIT_TOKEN"})
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,27 @@ def read_trace(folder: Path) -> list[dict[str, Any]]:
     return events
 
 
-def run_job(folder: Path, progress: Callable[[TrainingProgress], None]) -> list[dict[str, Any]]:
-    """Train in a child process on the job in `folder`; return its trace. The child ends with this process.
+def without_credentials(environment: Mapping[str, str], withheld: Collection[str] = ()) -> dict[str, str]:
+    """Return what training may see of an environment: all of it but credentials, of which it needs only that of the hub with the base.
+
+    This keeps them out of what a trainer logs or uploads. It is no boundary against hostile code, which may read other processes' memory.
+
+    Args:
+        environment: variables with their values.
+        withheld: names that are left out as well, whatever they look like and also where training could use them.
+    """
+    return {
+        name: value for name, value in environment.items() if name not in withheld and (name in _NEEDED or not _CREDENTIAL.search(name))
+    }
+
+
+def run_job(folder: Path, progress: Callable[[TrainingProgress], None], withheld: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Train in a child process on the job in `folder`; return its trace. The child ends with this process, and sees no credentials.
+
+    Args:
+        folder: as `write_job` made it.
+        progress: told where the training stands.
+        withheld: names of variables that `without_credentials` leaves out of the child's environment beside those it knows itself.
 
     Raises:
         TrainingError: the child failed or was killed; the text carries its own words.
@@ -78,7 +107,7 @@ def run_job(folder: Path, progress: Callable[[TrainingProgress], None]) -> list[
     lacking = [name for name in TRAINS_WITH if importlib.util.find_spec(name) is None]
     if lacking:
         raise TrainingError(f"{', '.join(lacking)} are needed to train and not installed. Run: pip install 'pytest-distill[train]'")
-    environment = os.environ | {
+    environment = without_credentials(os.environ, withheld) | {
         "OMP_NUM_THREADS": str(threads()),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_DISABLE_TELEMETRY": "1",

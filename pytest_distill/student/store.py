@@ -6,7 +6,7 @@ import json
 import platform
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,8 +77,11 @@ class Store:
         exclusive: Callable[[], AbstractContextManager[None]],
         progress: Callable[[TrainingProgress], None],
         retrain: bool = False,
+        withheld: Collection[str] = (),
     ) -> Entry:
         """Return the adapter of `fingerprint`: from the store if it is there and whole, otherwise trained now, once.
+
+        `withheld` names environment variables that the training must not see.
 
         Raises:
             TrainingError: the training failed; nothing was published, and what was there before is set aside, not lost.
@@ -100,7 +103,7 @@ class Store:
                 try:
                     write_job(work, recipe, rows, device)
                     with exclusive():
-                        trace = run_job(work, progress)
+                        trace = run_job(work, progress, withheld)
                     manifest = self._finish(work, fingerprint, trace)
                     publish_folder(work, folder)
                 except OSError as error:

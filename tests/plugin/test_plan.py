@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -410,6 +411,75 @@ def test_another_recipe_takes_its_time_from_one_of_its_kind(as_trained, plan):
     told = json.loads(job.read_text())
     job.write_text(json.dumps(told | {"recipe": told["recipe"] | {"base": str(as_trained / "base")}}))
     assert line(plan(), "student") == "student tiny (recipe): would train on 40 rows (cpu), about 2 min (as 20 rows took 30 s)"
+
+
+def key_of(*fingerprints: str) -> str:
+    """The store key by its definition."""
+    return hashlib.sha256(json.dumps(sorted(fingerprints), separators=(",", ":")).encode()).hexdigest()
+
+
+def test_the_store_key_names_what_a_run_trains_or_takes(as_trained, plan, run):
+    """It is the last line, made of the fingerprints that a run's result holds, the same before and after the training; two files count one student once."""
+    judged = (
+        TRAINED.format(epochs=1).replace("(student)", "(comparison)").replace("pytest.skip", "assert comparison.accuracy_drop.value <= 1, ")
+    )
+    for name in ("bench_parity.py", "bench_second.py"):
+        bench(as_trained, judged, name=name, heldout=10)
+    stored = plan()
+    at = next(k for k, each in enumerate(stored) if each.startswith("store: "))
+    assert run("--distill-pairs", "30").ret in (0, 1)
+    compared = json.loads((as_trained / ".distill" / "results.json").read_text())["comparisons"]
+    assert [entry["from_store"] for entry in compared] == [True, True]
+    key = key_of(*{entry["fingerprint"] for entry in compared})
+    assert stored[at + 1] == f"store key: {key}"
+    shutil.rmtree(as_trained / ".distill" / "store" / "students")
+    assert line(plan(), "store key:") == f"store key: {key}"
+    assert line(plan("--distill-retrain"), "store key:") == f"store key: {key}"
+    bench(as_trained, judged.replace("epochs=1", "epochs=2"), name="bench_second.py", heldout=10)
+    other = line(plan("-k", "bench_second"), "store key:")
+    assert re.fullmatch("store key: [0-9a-f]{64}", other)
+    assert len({other, line(plan(), "store key:"), f"store key: {key}"}) == 3
+
+
+@pytest.mark.parametrize(
+    ("students", "own", "replies"),
+    [
+        ("good", "", 40),
+        ("tiny", "", 39),
+        ("good, tiny", "def student():\n    pass\n", 40),
+        ("tiny", "def training_set():\n    pass\n", 40),
+    ],
+    ids=["no recipe", "a reply is missing", "own student", "own training set"],
+)
+def test_without_all_fingerprints_there_is_no_store_key(pytester, plan, students, own, replies):
+    """Where nothing is trained, or it is not known yet what one student learns from, a cache has no key."""
+    own = f"\n@pytest.fixture(scope='module')\n{own}" if own else ""
+    bench(pytester.path, API + RECIPE + 'teacher = api("gpt-x")\n' + mark("teacher", students) + own + GATES, heldout=10)
+    write_base(pytester.path / "base")
+    record(pytester.path, endpoint(), range(replies))
+    assert line(plan(), "store key:") == "store key: none"
+
+
+def test_students_without_a_recipe_do_not_hide_the_store_key(pytester, plan):
+    """A model beside a recipe, and a benchmark that brings its own student, leave the key to the students of the store; what cannot be planned does not."""
+    body = API + RECIPE + 'teacher = api("gpt-x")\n'
+    own = "\n@pytest.fixture(scope='module')\ndef student():\n    return good\n"
+    bench(pytester.path, body + mark("teacher", "tiny") + GATES, heldout=10)
+    write_base(pytester.path / "base")
+    record(pytester.path, endpoint())
+    alone = line(plan(), "store key:")
+    assert re.fullmatch("store key: [0-9a-f]{64}", alone)
+    bench(pytester.path, body + mark("teacher", "good, tiny") + GATES, heldout=10)
+    bench(pytester.path, body + mark("teacher", "good") + own + GATES, name="bench_own.py", heldout=10)
+    assert line(plan(), "store key:") == alone
+    bench(
+        pytester.path,
+        body + mark("teacher", "tiny").replace("teacher=teacher", 'teacher=api("gpt-y")') + GATES,
+        name="bench_own.py",
+        heldout=10,
+    )
+    (pytester.path / "recordings" / "parity.gpt-y.jsonl").write_text("damaged\nlines\n")
+    assert line(plan(status=1), "store key:") == "store key: none"
 
 
 def asking(**more: Any) -> Asking:

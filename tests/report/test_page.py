@@ -99,6 +99,7 @@ def a_model(name: str, digest: str, accuracy: float, p50: float) -> dict[str, An
         "cost_usd": 0.05,
         "origin": f"answered {AT}",
         "tokens_cached": 0,
+        "tokens_counted": True,
         "answered_by": None,
         "outcomes": {"answered": 1},
         "retires": None,
@@ -119,7 +120,10 @@ def a_comparison() -> dict[str, Any]:
         "task": "retrieval_routing",
         "teacher": "reference",
         "student": "tiny",
+        "inputs": {"task": "retrieval_routing", "heldout": {"rows": 400, "digest": f"sha256:{'4' * 64}"}},
         "inputs_digest": f"sha256:{'1' * 64}",
+        "accepted": None,
+        "own": [],
         "fingerprint": f"sha256:{'2' * 64}",
         "attempt": 3,
         "trained_seconds": 41.2,
@@ -191,6 +195,7 @@ def a_comparison() -> dict[str, Any]:
                 SPEED, 20, "speed_gain", ">=", 2.0, "shown", "speed gain 6.10 times (95% bound 5.72 times) is shown to be at least 2 times"
             ),
         ],
+        "answers": {"heldout-1": ["code", "docs"]},
         "errors": [an_error(number, kind) for number, kind in enumerate(kinds, 1)],
     }
 
@@ -230,6 +235,7 @@ def a_result(**other: Any) -> dict[str, Any]:
         "changes": [],
         "history": [],
         "drift": [],
+        "recorded": [],
         "comparisons": [a_comparison()],
     }
     return result | other
@@ -389,9 +395,9 @@ def a_real_entry(tmp_path: Path) -> dict[str, Any]:
     compared = Comparison(task, task.heldout_examples, teacher, student, timing, Judging(), prices=(price, price))
     rungs = ladder(compared, [("majority", majority)])
     facts = {"seeds": None, "ladder": rungs, "ladder_note": ladder_note(rungs)}
-    return results.comparison_entry(
-        compared, facts, {"teacher": RuleModel("reference"), "student": RuleModel("tiny")}, dict.fromkeys(("teacher", "student"), replies)
-    )
+    sides = {"teacher": (RuleModel("reference"), teacher), "student": (RuleModel("tiny"), student)}
+    known = {side: results.model_facts(*of, replies) for side, of in sides.items()}
+    return results.comparison_entry(compared, facts, known)
 
 
 def render(result: dict[str, Any]) -> Page:
@@ -421,10 +427,10 @@ def test_the_sample_is_made_as_results_makes_it(tmp_path):
         return keys(value[0]) if isinstance(value, list) and value else None
 
     real, sample = a_real_entry(tmp_path), a_comparison()
-    for by_data in ("classes", "slices"):
+    for by_data in ("classes", "slices", "answers"):
         real[by_data], sample[by_data] = (list(entry[by_data].values()) for entry in (real, sample))
     assert keys(real) == {key: item for key, item in keys(sample).items() if key in real}
-    of_the_run = {"id", "file", "line", "inputs_digest", "fingerprint", "attempt", "trained_seconds", "from_store", "adapter", "recipe"}
+    of_the_run = {"id", "file", "line", "inputs", "own", "accepted", "inputs_digest", "fingerprint", "attempt", "trained_seconds", "from_store", "adapter", "recipe"}
     assert set(sample) - set(real) == of_the_run | {
         "train_examples",
         "rejected",

@@ -1,0 +1,209 @@
+"""What has changed since a lock was written, each change by a name that says what it became, so that it can be allowed and no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_distill.files import digest
+from pytest_distill.lock.file import Lock
+
+MOST_TEXT = 60  # characters of a value in a sentence
+TAG = 12  # hex digits that tell one content from another
+# What a person decides: how it is called, what it belongs to, and whether another one changes what the gate demands.
+# The student, its rows and its curation are what a change is for: it is measured anew.
+FIELDS: Mapping[str, tuple[str, str, bool]] = {
+    "task": ("the task", "comparison", True),
+    "prompt": ("the prompt", "task", True),
+    "answer": ("the answer contract", "task", True),
+    "max_tokens": ("the longest reply", "task", True),
+    "stable": ("the demanded stability of the teacher", "task", True),
+    "heldout": ("the held-out rows", "task", True),
+    "teacher": ("the teacher", "teacher", True),
+    "replies": ("the recorded replies", "teacher", True),
+    "serving": ("what running the student takes", "comparison", True),
+    "prices": ("the prices", "comparison", True),
+    "train": ("the training rows", "task", False),
+    "curation": ("the curation", "comparison", False),
+    "student": ("the student", "comparison", False),
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change since a lock was written.
+
+    Attributes:
+        name: what ``--distill-allow-change`` takes.
+        what: a sentence.
+        was, now: both values in a few words; None where there is none.
+        file, line: where it stands, seen from the root folder; None where that is not known.
+        weakens: whether it may make the gate easier to pass.
+    """
+
+    name: str
+    what: str
+    was: str | None
+    now: str | None
+    file: str | None
+    line: int | None
+    weakens: bool
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run judged.
+
+    Attributes:
+        inputs: the named inputs of each comparison, by its id.
+        outcomes: the outcome of each gate that was collected, by its id; an empty string where it was not reported.
+        judgements: all judgements, as the result holds them.
+        evidence: ``strict`` or ``point``.
+    """
+
+    inputs: Mapping[str, Mapping[str, Any]]
+    outcomes: Mapping[str, str]
+    judgements: Sequence[Mapping[str, Any]]
+    evidence: str
+
+
+def differences(was: Any, now: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield each field in which two plain JSON values differ: its dotted name, what it was and what it is; None where it is absent."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for name in [*was, *(name for name in now if name not in was)]:
+            yield from differences(was.get(name), now.get(name), f"{at}.{name}" if at else name)
+    elif was != now:
+        yield at, was, now
+
+
+def in_words(was: Any, now: Any, at: str = "") -> str:
+    """Return the differences as words: ``heldout.rows was 998 and is 997``."""
+    return "; ".join(f"{field} was {_brief(before)} and is {_brief(after)}" for field, before, after in differences(was, now, at))
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("sha256:"):
+        return value[: len("sha256:") + TAG]
+    text = "absent" if value is None else json.dumps(value)
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"
+
+
+def _tag(value: Any) -> str:
+    return digest(value)[len("sha256:") :][:TAG]
+
+
+def changes(base: Lock, ran: Ran) -> list[Change]:
+    """Return what of `base` a run did otherwise: inputs, limits, gates that are gone or new, the kind of evidence."""
+    found = [change for name, accepted in base.comparisons.items() for change in _inputs(name, accepted, ran)]
+    was, now = _tightest(gate for accepted in base.comparisons.values() for gate in accepted["gates"]), _tightest(ran.judgements)
+    found += [change for key, gate in was.items() if (change := _gate(gate, now.get(key), ran))]
+    found += [_new(gate) for key, gate in now.items() if key not in was]
+    strict = any(accepted["evidence"] == "strict" for accepted in base.comparisons.values())
+    if strict and ran.evidence != "strict":
+        found.append(
+            Change(
+                f"evidence:{ran.evidence}",
+                "limits are held against plain estimates, which is no statistical claim",
+                "strict",
+                ran.evidence,
+                None,
+                None,
+                weakens=True,
+            )
+        )
+    return list({change.name: change for change in found}.values())
+
+
+def _inputs(name: str, accepted: Mapping[str, Any], ran: Ran) -> Iterator[Change]:
+    was, now = accepted["inputs"], ran.inputs.get(name)
+    if now is None:
+        return  # its gates are gone, or failed for another reason, which is said there
+    where = {"comparison": name, "task": accepted["task"], "teacher": f"{accepted['task']}:{accepted['teacher']}"}
+    for field in [*FIELDS, *(now.keys() - FIELDS.keys())]:
+        if was.get(field) != now.get(field):
+            words, of, weakens = FIELDS.get(field, (field, "comparison", True))
+            how = in_words(was.get(field), now.get(field), field)
+            what = f"{words} of {where[of]} changed: {how}"
+            change = f"{field}:{where[of]}={_tag(now.get(field))}"
+            yield Change(change, what, _brief(was.get(field)), _brief(now.get(field)), name.split("::", 1)[0], None, weakens)
+
+
+Key = tuple[str, str, bool]
+
+
+def _upper(gate: Mapping[str, Any]) -> bool:
+    return str(gate["operator"]).startswith("<")
+
+
+def _tightest(gates: Any) -> dict[Key, Mapping[str, Any]]:
+    """Return for each gate, measure and direction the limit that demands most."""
+    found: dict[Key, Mapping[str, Any]] = {}
+    for gate in gates:
+        if gate["operator"]:
+            key = (gate["gate"], gate["measure"], _upper(gate))
+            if key not in found or _looser(gate, found[key]):
+                found[key] = gate
+    return found
+
+
+def _looser(tight: Mapping[str, Any], gate: Mapping[str, Any]) -> bool:
+    """Return whether `gate` demands less than `tight`."""
+    return bool(gate["limit"] > tight["limit"] if _upper(tight) else gate["limit"] < tight["limit"])
+
+
+def _limit(gate: Mapping[str, Any]) -> str:
+    return f"{gate['operator']}{gate['limit']:.12g}"
+
+
+def _gate(was: Mapping[str, Any], now: Mapping[str, Any] | None, ran: Ran) -> Change | None:
+    gate, measure, file = was["gate"], was["measure"], was["gate"].split("::", 1)[0]
+    if now is not None:
+        if was["limit"] == now["limit"]:
+            return None
+        looser = _looser(was, now)
+        what = f"the limit of {measure} in {gate} was {'loosened' if looser else 'tightened'} from {_limit(was)} to {_limit(now)}"
+        return Change(f"limit:{gate}:{measure}{_limit(now)}", what, _limit(was), _limit(now), file, now.get("line"), looser)
+    outcome = ran.outcomes.get(gate)
+    if outcome is not None and outcome not in ("passed", "skipped"):
+        return None  # it failed before it came to this limit, and says why
+    how = {None: "was removed, or left out of this run", "skipped": "is skipped"}.get(outcome, f"holds {measure} against no limit any more")
+    return Change(f"gate:{gate}:{measure}=removed", f"the gate {gate} {how}", f"{measure} {_limit(was)}", None, file, None, weakens=True)
+
+
+def _new(gate: Mapping[str, Any]) -> Change:
+    name, limit = gate["gate"], f"{gate['measure']} {_limit(gate)}"
+    what = f"the gate {name} is new: {limit}"
+    return Change(f"gate:{name}:{gate['measure']}=new", what, None, limit, name.split("::", 1)[0], gate.get("line"), weakens=False)
+
+
+def of_locks(base: Lock, own: Lock | None) -> list[Change]:
+    """Return in which comparisons a lock of one's `own` holds other numbers than `base`: a change that accepts them itself.
+
+    Gates and limits are left out: what a run really holds is compared with `base` by `changes`.
+    """
+    found, entries = list[Change](), own.comparisons if own else {}
+    file = own.path.name if own else base.path.name
+    for name in [*base.comparisons, *(name for name in entries if name not in base.comparisons)]:
+        was, now = (_evidence(lock.get(name)) for lock in (base.comparisons, entries))
+        if was == now:
+            continue
+        if now is None:
+            change, what = f"lock:{name}=removed", f"the lock no longer holds {name}"
+        else:
+            change = f"lock:{name}={_tag(now)}"
+            new = "numbers that the base lock does not hold" if was is None else f"other numbers than the base lock ({_moved(was, now)})"
+            what = f"the lock holds {new} for {name}"
+        dates = [str(entries_of[name]["accepted"].get("at")) if name in entries_of else None for entries_of in (base.comparisons, entries)]
+        found.append(Change(change, what, dates[0], dates[1], file, None, weakens=True))
+    return found
+
+
+def _evidence(accepted: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if accepted is None else {part: accepted[part] for part in ("evidence", "inputs", "numbers")}
+
+
+def _moved(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    fields = [field for field, _, _ in differences(was, now)]
+    return ", ".join(fields[:3]) + (f" and {len(fields) - 3} more" if len(fields) > 3 else "")

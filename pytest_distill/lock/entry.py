@@ -1,0 +1,132 @@
+"""An entry of the lock: the sufficient numbers of one comparison, made from its result, and the Comparison made from them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_distill.answers import Malformed
+from pytest_distill.compare import Comparison
+from pytest_distill.errors import LockError
+from pytest_distill.evaluate import Evaluation, Timing
+from pytest_distill.files import canonical_json
+from pytest_distill.measures import Price, Serving
+from pytest_distill.task import Task
+from pytest_distill.verdict import Judging
+
+SIDES = ("teacher", "student")
+# Of the result's facts: what tells where the numbers come from. Texts and tables can be had from the run that made them.
+FACTS = ("fingerprint", "attempt", "trained_seconds", "train_examples", "rejected", "replaced")
+OF_MODEL = (
+    "revision",
+    "digest",
+    "parameters",
+    "tokens_in",
+    "tokens_cached",
+    "tokens_out",
+    "tokens_counted",
+    "origin",
+    "answered_by",
+    "outcomes",
+    "retires",
+    "terms",
+)
+OF_TIMING = ("timed", "at", "machine", "noise", "unpaired", "recorded", "student_recorded")
+DIGITS = 9  # of seconds: what the clock tells
+
+
+def plain(value: Any) -> Any:
+    """Return plain JSON values as they come back from a file: tuples as lists, names as strings."""
+    return json.loads(canonical_json(value))
+
+
+def entry(compared: Mapping[str, Any], evidence: str, accepted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the lock holds of a comparison.
+
+    Args:
+        compared: the comparison as the result holds it, with its judgements.
+        evidence: ``strict`` or ``point``.
+        accepted: when, at which commit, on which machine.
+    """
+    judged = [j for j in compared["judgements"] if j["operator"]]
+    gates = [{name: judgement[name] for name in ("gate", "measure", "operator", "limit")} for judgement in judged]
+    timing = compared["timing"]
+    return {
+        "task": compared["task"],
+        "teacher": compared["teacher"],
+        "student": compared["student"],
+        "accepted": dict(accepted),
+        "evidence": evidence,
+        "gates": sorted(gates, key=lambda gate: [str(gate[name]) for name in ("gate", "measure", "operator", "limit")]),
+        "inputs": compared["inputs"],
+        "numbers": {
+            "n": compared["n"],
+            **{name: compared[name] for name in FACTS},
+            "adapter": compared["adapter"] and compared["adapter"]["sha256"],
+            "models": {side: {name: compared["models"][side][name] for name in OF_MODEL} for side in SIDES},
+            "timing": {
+                **{name: timing[name] for name in OF_TIMING},
+                **{side: [round(seconds, DIGITS) for seconds in timing[side]["seconds"]] for side in SIDES},
+            },
+            "answers": compared["answers"],
+        },
+    }
+
+
+def rebuild(
+    accepted: Mapping[str, Any], task: Task, judging: Judging, serving: Serving | None, prices: tuple[Price | None, Price | None]
+) -> Comparison:
+    """Return the comparison that was accepted, to be judged again: with the same inputs each measure has the same numbers.
+
+    Args:
+        accepted: the lock's entry, whose inputs are those of `task`.
+        task: the task, whose held-out rows are read.
+        judging: how its measures are judged; `serving`, `prices`: as in `Comparison`.
+
+    Raises:
+        LockError: the numbers do not fit the held-out rows.
+    """
+    try:
+        return _rebuilt(accepted, task, judging, serving, prices)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise LockError(f"the lock's numbers for task {task.name!r} do not fit it ({error}): accept anew.") from None
+
+
+def _rebuilt(
+    accepted: Mapping[str, Any], task: Task, judging: Judging, serving: Serving | None, prices: tuple[Price | None, Price | None]
+) -> Comparison:
+    numbers, examples = accepted["numbers"], task.heldout_examples
+    answers = numbers["answers"]
+    strangers = answers.keys() - {example.id for example in examples}
+    if numbers["n"] != len(examples) or strangers:
+        raise ValueError(f"{numbers['n']} rows, {len(examples)} held-out" if not strangers else f"no held-out row {min(strangers)!r}")
+    evaluations = {}
+    for at, side in enumerate(SIDES):
+        given = [answers[example.id][at] if example.id in answers else example.expected for example in examples]
+        values = tuple(Malformed("no answer, by the lock") if value is None else _checked(task, value) for value in given)
+        scores = tuple(
+            0.0 if isinstance(value, Malformed) else None if example.expected is None else task.answer.score(value, example.expected)
+            for value, example in zip(values, examples, strict=True)
+        )
+        model = numbers["models"][side]
+        evaluations[side] = Evaluation(
+            accepted[side],
+            values,
+            scores,
+            tuple("" if isinstance(value, Malformed) else value for value in values),
+            model["tokens_in"],
+            model["tokens_out"],
+            accepted["accepted"]["at"],
+            model["tokens_cached"],
+            model["tokens_counted"],
+        )
+    times = {side: {"seconds": numbers["timing"][side], "first_token": [], "tokens_out": []} for side in SIDES}
+    timing = Timing.from_json({**{name: numbers["timing"][name] for name in OF_TIMING}, **times, "reference": []})
+    return Comparison(task, examples, evaluations["teacher"], evaluations["student"], timing, judging, serving, prices)
+
+
+def _checked(task: Task, value: object) -> str:
+    if not isinstance(value, str) or task.answer.parse(value) != value:
+        raise ValueError(f"{value!r} is {task.answer.misfit}")
+    return value
