@@ -1,0 +1,1 @@
+"""What the GitHub step says and does, held against a port of the runner's own parsers."""
