@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import json
@@ -33,8 +34,14 @@ def file_digest(path: Path) -> str:
 
 
 def text_digest(path: Path) -> str:
-    """Return ``sha256:<64 hex>`` over the file at `path` with CR LF read as LF: a checkout may write either."""
-    return "sha256:" + hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+    """Return ``sha256:<64 hex>`` over the text at `path`, without a byte order mark and with CR LF read as LF: an editor or a checkout may
+    write either.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    text = path.read_bytes().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
+    return "sha256:" + hashlib.sha256(text).hexdigest()
 
 
 def folder_digests(folder: Path) -> dict[str, str]:

@@ -436,7 +436,7 @@ def test_each_trouble_on_the_way_may_be_tried_again(connect, stream, fault, word
         assert server.asked == 1
     assert words in found.words
     assert (found.garbled, found.billed, found.again, found.hopeless) == (garbled, billed, True, False)
-    assert found.after == (7 if "429" in found.words else None)
+    assert found.after == (7 if "HTTP 429" in found.words else None)
 
 
 @pytest.mark.parametrize("stream", [False, True])

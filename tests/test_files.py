@@ -102,3 +102,13 @@ def test_publish_folder_moves_all_or_nothing(tmp_path):
     with pytest.raises(OSError, match="target"):
         files.publish_folder(second, target)
     assert ((target / "file").read_text(), (second / "file").read_text()) == ("first", "second")
+
+
+def test_a_text_has_one_digest_whatever_wrote_its_line_ends(tmp_path):
+    """CR LF and a byte order mark do not change the digest of a text; a changed letter does."""
+    (tmp_path / "a").write_bytes(b"one\ntwo\n")
+    (tmp_path / "b").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n")
+    (tmp_path / "c").write_bytes(b"one\ntwp\n")
+    digests = [files.text_digest(tmp_path / name) for name in "abc"]
+    assert digests[0] == digests[1] != digests[2]
+    assert digests[0] == files.file_digest(tmp_path / "a")

@@ -34,7 +34,7 @@ def entry_of(compared, judgements=(), inputs=None):
     model = RuleModel("m")
     known = {side: results.model_facts(model, getattr(compared, side), []) for side in ("teacher", "student")}
     facts = {"fingerprint": "sha256:f", "attempt": 1, "trained_seconds": 4.0, "train_examples": 9, "rejected": {}, "replaced": {}}
-    of_run = {"judgements": list(judgements), "inputs": inputs or {"task": "t"}, "adapter": None}
+    of_run = {"judgements": list(judgements), "inputs": inputs or {"task": "t"}, "adapter": None, "own_fixtures": []}
     return lock.entry(results.comparison_entry(compared, {**facts, **of_run}, known), "strict", ACCEPTED)
 
 
@@ -73,7 +73,7 @@ def test_what_is_rebuilt_from_the_lock_measures_as_the_run_did(tmp_path, rows, t
     timing = Timing(Series(teacher), Series(student), "stored", "2026-11-22T10:00:00Z", "here", noise=noise)
     compared = make(tmp_path, rows, timing=timing, serving=SERVING, prices=PRICES)
     (entry,) = locked(tmp_path / "lock.json", entry_of(compared)).comparisons.values()
-    again = lock.rebuild(entry, compared.task, Judging(), SERVING, PRICES)
+    again = lock.rebuild(entry, compared.task, ("big", "small"), Judging(), SERVING, PRICES)
     assert again.kinds == compared.kinds
     assert (again.counts, again.slices, again.band, again.band_note) == (
         compared.counts,
@@ -132,6 +132,9 @@ def test_a_newer_schema_is_refused_and_named(tmp_path):
         ('"h0": ["a", "b"]', '"h0": ["a", "a"]', "altered since it was accepted"),
         ('"n": 10', '"n": 11', "altered since it was accepted"),
         ('"n": 10', '"n": NaN', "NaN is no number"),
+        ('"n": 10', '"n": 1e999', "1e999 is no number"),
+        ('"n": 10', '"n": 10, "n": 10', "'n' stands twice in one object"),
+        ('"machine": "here, 2 cores"', '"machine": 7', "when, where and at which commit"),
         ('"gates": [', '"gatez": [', "'gates' is missing"),
         ('"task": "t"', '"task": 5', "'task' is missing or not as it was written"),
     ],
@@ -156,6 +159,8 @@ def test_a_lock_that_was_altered_by_hand_is_refused(tmp_path, was, now, words):
         {"answers": None},
         {"models": {}},
         {"timing": {}},
+        {"rejected": [1]},
+        {"attempt": "many"},
     ],
 )
 def test_numbers_that_do_not_fit_the_rows_are_an_error(tmp_path, change):
@@ -163,7 +168,7 @@ def test_numbers_that_do_not_fit_the_rows_are_an_error(tmp_path, change):
     compared = make(tmp_path, HARD)
     entry = entry_of(compared)
     with pytest.raises(LockError, match="do not fit"):
-        lock.rebuild({**entry, "numbers": {**entry["numbers"], **change}}, compared.task, Judging(), None, (None, None))
+        lock.rebuild({**entry, "numbers": {**entry["numbers"], **change}}, compared.task, ("big", "small"), Judging(), None, (None, None))
 
 
 # What changed
@@ -180,7 +185,7 @@ def test_nothing_changed_is_no_change(tmp_path):
     judged = [judgement(), judgement(measure="speed_gain", operator=">=", limit=2.0)]
     base = written(tmp_path, judged)
     assert lock.changes(base, ran(judged)) == []
-    assert lock.of_locks(base, base) == []
+    assert lock.between_locks(base, base) == []
 
 
 @pytest.mark.parametrize(
@@ -191,6 +196,9 @@ def test_nothing_changed_is_no_change(tmp_path):
         (("<", 0.05), ("<", 0.06), "limit:bench_x.py::test_a[s]:accuracy_drop<0.06", True),
         ((">=", 2.0), (">=", 1.5), "limit:bench_x.py::test_a[s]:accuracy_drop>=1.5", True),
         ((">=", 2.0), (">", 3.0), "limit:bench_x.py::test_a[s]:accuracy_drop>3", False),
+        (("<", 0.05), ("<=", 0.05), "limit:bench_x.py::test_a[s]:accuracy_drop<=0.05", True),
+        ((">=", 2.0), (">", 2.0), "limit:bench_x.py::test_a[s]:accuracy_drop>2", False),
+        (("<=", 0.05), ("<=", 0.0500000000000001), "limit:bench_x.py::test_a[s]:accuracy_drop<=0.0500000000000001", True),
     ],
 )
 def test_a_moved_limit_is_named_and_told_apart(tmp_path, was, now, name, weakens):
@@ -244,12 +252,22 @@ def test_plain_estimates_in_place_of_evidence_are_named(tmp_path):
     assert (change.name, change.weakens, change.was, change.now) == ("evidence:point", True, "strict", "point")
 
 
+def test_a_gate_that_passed_without_its_comparison_is_named(tmp_path):
+    """Where a gate passed and nothing tells what it compared, that is a change that weakens."""
+    base = written(tmp_path, [judgement()])
+    (change,) = lock.changes(base, lock.Ran({}, {"bench_x.py::test_a[s]": "passed"}, [judgement()], "strict"))
+    assert (change.name, change.weakens) == ("inputs:bench_x.py::s=unknown", True)
+
+
 INPUTS = {
     "task": "t",
     "prompt": "sha256:" + "a" * 64,
     "heldout": {"rows": 10, "digest": "sha256:" + "b" * 64},
     "replies": {"big": "sha256:" + "c" * 64},
-    "student": {"name": "s", "rank": 8},
+    "student": {"name": "s", "seeds": 3, "rank": 8},
+    "curation": {"near": 0.8},
+    "stable": 0.05,
+    "fixtures": [],
     "train": "sha256:" + "d" * 64,
 }
 
@@ -266,8 +284,16 @@ INPUTS = {
             "replies.big was sha256:cccccccccccc and is sha256:eeeeeeeeeeee",
         ),
         ("prompt", "sha256:" + "e" * 64, "prompt:t=", True, "the prompt of t changed"),
-        ("student", {"name": "s", "rank": 16}, "student:bench_x.py::s=", False, "student.rank was 8 and is 16"),
+        ("student", {"name": "s", "seeds": 3, "rank": 16}, "student:bench_x.py::s=", False, "student.rank was 8 and is 16"),
         ("train", "sha256:" + "e" * 64, "train:t=", False, "the training rows of t changed"),
+        ("student", {"name": "s", "seeds": 1, "rank": 8}, "student:bench_x.py::s=", True, "student.seeds was 3 and is 1"),
+        ("student", {"name": "s", "seeds": 9, "rank": 8}, "student:bench_x.py::s=", False, "student.seeds was 3 and is 9"),
+        ("curation", {"near": 1.0}, "curation:bench_x.py::s=", True, "curation.near was 0.8 and is 1.0"),
+        ("curation", {"near": 0.7}, "curation:bench_x.py::s=", False, "curation.near was 0.8 and is 0.7"),
+        ("stable", 0.01, "stable:t=", False, "stable was 0.05 and is 0.01"),
+        ("stable", 0.06, "stable:t=", True, "stable was 0.05 and is 0.06"),
+        ("stable", None, "stable:t=", True, "stable was 0.05 and is absent"),
+        ("fixtures", ["student"], "fixtures:bench_x.py::s=", True, 'fixtures gained ["student"]'),
         ("later", 5, "later:bench_x.py::s=", True, "later was absent and is 5"),
     ],
 )
@@ -290,21 +316,44 @@ def test_two_different_edits_have_two_names(tmp_path):
 
 
 def test_a_lock_that_accepts_itself_is_named(tmp_path):
-    """Numbers that the base does not hold, or no longer, are changes of the lock; its gates alone are none."""
+    """Numbers that the base does not hold, or no longer, and provenance other than the base's are changes of the lock."""
     base = written(tmp_path, [judgement()])
-    fewer = written(tmp_path, [judgement(limit=0.5)], name="own.json")
-    assert lock.of_locks(base, fewer) == []
     forged = locked(tmp_path / "forged.json", entry_of(make(tmp_path, REPLY * 10), [judgement()]))
-    (change,) = lock.of_locks(base, forged)
+    (change,) = lock.between_locks(base, forged)
     assert change.name.startswith("lock:bench_x.py::s=")
     assert "other numbers than the base lock" in change.what
-    assert [change.name for change in lock.of_locks(base, None)] == ["lock:bench_x.py::s=removed"]
+    assert [change.name for change in lock.between_locks(base, None)] == ["lock:bench_x.py::s=removed"]
     more = locked(
         tmp_path / "more.json", base.comparisons["bench_x.py::s"], forged.comparisons["bench_x.py::s"], ids=("bench_x.py::s", "n")
     )
-    (change,) = lock.of_locks(base, more)
+    (change,) = lock.between_locks(base, more)
     assert "numbers that the base lock does not hold for n" in change.what
     assert change.weakens
+    elsewhere = locked(
+        tmp_path / "elsewhere.json", {**base.comparisons["bench_x.py::s"], "accepted": {**ACCEPTED, "machine": "a better one"}}
+    )
+    (change,) = lock.between_locks(base, elsewhere)
+    assert "(accepted.machine)" in change.what
+
+
+def test_looser_gates_in_a_lock_are_named(tmp_path):
+    """A lock that lists a looser limit, or a gate no longer, is named like the gate itself: the next change would be held to it."""
+    base = written(tmp_path, [judgement(), judgement(gate="bench_x.py::test_b[s]")])
+    own = written(tmp_path, [judgement(limit=0.5)], name="own.json")
+    assert [(change.name, change.weakens, change.file) for change in lock.between_locks(base, own)] == [
+        ("limit:bench_x.py::test_a[s]:accuracy_drop<=0.5", True, "own.json"),
+        ("gate:bench_x.py::test_b[s]:accuracy_drop=removed", True, "own.json"),
+    ]
+
+
+def test_a_lock_that_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    """A lock beyond the size that is read is refused when it is written, and the old one stays."""
+    path = written(tmp_path).path
+    before = path.read_bytes()
+    monkeypatch.setattr("pytest_distill.lock.file.MOST_BYTES", 1000)
+    with pytest.raises(LockError, match=r"allowed are 0\. The old one is as it was"):
+        lock.write(path, {"x": entry_of(make(tmp_path, HARD))})
+    assert path.read_bytes() == before
 
 
 def test_infinite_numbers_never_reach_a_lock(tmp_path):

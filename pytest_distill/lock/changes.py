@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_distill.files import digest
@@ -25,9 +25,19 @@ FIELDS: Mapping[str, tuple[str, str, bool]] = {
     "replies": ("the recorded replies", "teacher", True),
     "serving": ("what running the student takes", "comparison", True),
     "prices": ("the prices", "comparison", True),
+    "fixtures": ("the fixtures that the benchmark file brings itself", "comparison", True),
     "train": ("the training rows", "task", False),
     "curation": ("the curation", "comparison", False),
     "student": ("the student", "comparison", False),
+}
+
+
+# Where it depends on the values: a demand for stability that is gone or looser, fewer declared seeds that share the risk, near-duplicates
+# of held-out rows that no longer count as such.
+SOMETIMES: Mapping[str, Callable[[Any, Any], bool]] = {
+    "stable": lambda was, now: was is not None and (now is None or now > was),
+    "student": lambda was, now: was.get("seeds", 1) > now.get("seeds", 1),
+    "curation": lambda was, now: was["near"] < now["near"],
 }
 
 
@@ -61,12 +71,14 @@ class Ran:
         outcomes: the outcome of each gate that was collected, by its id; an empty string where it was not reported.
         judgements: all judgements, as the result holds them.
         evidence: ``strict`` or ``point``.
+        partial: whether gates were left out on the command line.
     """
 
     inputs: Mapping[str, Mapping[str, Any]]
     outcomes: Mapping[str, str]
     judgements: Sequence[Mapping[str, Any]]
     evidence: str
+    partial: bool = False
 
 
 def differences(was: Any, now: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -80,7 +92,15 @@ def differences(was: Any, now: Any, at: str = "") -> Iterator[tuple[str, Any, An
 
 def in_words(was: Any, now: Any, at: str = "") -> str:
     """Return the differences as words: ``heldout.rows was 998 and is 997``."""
-    return "; ".join(f"{field} was {_brief(before)} and is {_brief(after)}" for field, before, after in differences(was, now, at))
+    return "; ".join(f"{field} {_moved(before, after)}" for field, before, after in differences(was, now, at))
+
+
+def _moved(was: Any, now: Any) -> str:
+    """Return in words what became of a value: of a list of names what it lost and gained, of anything else what it was and is."""
+    if isinstance(was, list) and isinstance(now, list) and all(isinstance(part, str) for part in (*was, *now)) and set(was) != set(now):
+        parts = (("lost", [part for part in was if part not in now]), ("gained", [part for part in now if part not in was]))
+        return " and ".join(f"{verb} {_brief(names)}" for verb, names in parts if names)
+    return f"was {_brief(was)} and is {_brief(now)}"
 
 
 def _brief(value: Any) -> str:
@@ -97,8 +117,9 @@ def _tag(value: Any) -> str:
 def changes(base: Lock, ran: Ran) -> list[Change]:
     """Return what of `base` a run did otherwise: inputs, limits, gates that are gone or new, the kind of evidence."""
     found = [change for name, accepted in base.comparisons.items() for change in _inputs(name, accepted, ran)]
-    was, now = _tightest(gate for accepted in base.comparisons.values() for gate in accepted["gates"]), _tightest(ran.judgements)
-    found += [change for key, gate in was.items() if (change := _gate(gate, now.get(key), ran))]
+    was = _tightest(gate for accepted in base.comparisons.values() for gate in accepted["gates"])
+    now = _tightest(ran.judgements)
+    found += [change for key, gate in was.items() if (change := _gate(gate, now.get(key), ran.outcomes))]
     found += [_new(gate) for key, gate in now.items() if key not in was]
     strict = any(accepted["evidence"] == "strict" for accepted in base.comparisons.values())
     if strict and ran.evidence != "strict":
@@ -119,11 +140,15 @@ def changes(base: Lock, ran: Ran) -> list[Change]:
 def _inputs(name: str, accepted: Mapping[str, Any], ran: Ran) -> Iterator[Change]:
     was, now = accepted["inputs"], ran.inputs.get(name)
     if now is None:
-        return  # its gates are gone, or failed for another reason, which is said there
+        if any(ran.outcomes.get(gate["gate"]) == "passed" for gate in accepted["gates"]):
+            what = f"what the gates of {name} judged is not known: they passed without its comparison"
+            yield Change(f"inputs:{name}=unknown", what, None, None, name.split("::", 1)[0], None, weakens=True)
+        return  # else its gates are gone, or failed for a reason of their own, which is said there
     where = {"comparison": name, "task": accepted["task"], "teacher": f"{accepted['task']}:{accepted['teacher']}"}
     for field in [*FIELDS, *(now.keys() - FIELDS.keys())]:
         if was.get(field) != now.get(field):
-            words, of, weakens = FIELDS.get(field, (field, "comparison", True))
+            words, of, always = FIELDS.get(field, (field, "comparison", True))
+            weakens = always if field not in SOMETIMES else SOMETIMES[field](was.get(field), now.get(field))
             how = in_words(was.get(field), now.get(field), field)
             what = f"{words} of {where[of]} changed: {how}"
             change = f"{field}:{where[of]}={_tag(now.get(field))}"
@@ -137,35 +162,34 @@ def _upper(gate: Mapping[str, Any]) -> bool:
     return str(gate["operator"]).startswith("<")
 
 
-def _tightest(gates: Any) -> dict[Key, Mapping[str, Any]]:
+def _tightest(gates: Iterable[Mapping[str, Any]]) -> dict[Key, Mapping[str, Any]]:
     """Return for each gate, measure and direction the limit that demands most."""
     found: dict[Key, Mapping[str, Any]] = {}
     for gate in gates:
         if gate["operator"]:
             key = (gate["gate"], gate["measure"], _upper(gate))
-            if key not in found or _looser(gate, found[key]):
-                found[key] = gate
+            found[key] = min(found.get(key, gate), gate, key=_looseness)
     return found
 
 
-def _looser(tight: Mapping[str, Any], gate: Mapping[str, Any]) -> bool:
-    """Return whether `gate` demands less than `tight`."""
-    return bool(gate["limit"] > tight["limit"] if _upper(tight) else gate["limit"] < tight["limit"])
+def _looseness(gate: Mapping[str, Any]) -> tuple[float, bool]:
+    """Return what sorts limits of one direction from the one that demands most; a limit that may be met exactly demands less."""
+    return (gate["limit"] if _upper(gate) else -gate["limit"]), gate["operator"] in ("<=", ">=")
 
 
 def _limit(gate: Mapping[str, Any]) -> str:
-    return f"{gate['operator']}{gate['limit']:.12g}"
+    return f"{gate['operator']}{gate['limit']!r}".removesuffix(".0")
 
 
-def _gate(was: Mapping[str, Any], now: Mapping[str, Any] | None, ran: Ran) -> Change | None:
+def _gate(was: Mapping[str, Any], now: Mapping[str, Any] | None, outcomes: Mapping[str, str]) -> Change | None:
     gate, measure, file = was["gate"], was["measure"], was["gate"].split("::", 1)[0]
     if now is not None:
-        if was["limit"] == now["limit"]:
+        if _looseness(was) == _looseness(now):
             return None
-        looser = _looser(was, now)
+        looser = _looseness(now) > _looseness(was)
         what = f"the limit of {measure} in {gate} was {'loosened' if looser else 'tightened'} from {_limit(was)} to {_limit(now)}"
         return Change(f"limit:{gate}:{measure}{_limit(now)}", what, _limit(was), _limit(now), file, now.get("line"), looser)
-    outcome = ran.outcomes.get(gate)
+    outcome = outcomes.get(gate)
     if outcome is not None and outcome not in ("passed", "skipped"):
         return None  # it failed before it came to this limit, and says why
     how = {None: "was removed, or left out of this run", "skipped": "is skipped"}.get(outcome, f"holds {measure} against no limit any more")
@@ -178,32 +202,35 @@ def _new(gate: Mapping[str, Any]) -> Change:
     return Change(f"gate:{name}:{gate['measure']}=new", what, None, limit, name.split("::", 1)[0], gate.get("line"), weakens=False)
 
 
-def of_locks(base: Lock, own: Lock | None) -> list[Change]:
-    """Return in which comparisons a lock of one's `own` holds other numbers than `base`: a change that accepts them itself.
+def between_locks(base: Lock, own: Lock | None) -> list[Change]:
+    """Return what a lock of one's `own` holds otherwise than `base`.
 
-    Gates and limits are left out: what a run really holds is compared with `base` by `changes`.
+    Other numbers would be accepted by the very change that brings them, and looser limits be what the next change is compared with.
     """
-    found, entries = list[Change](), own.comparisons if own else {}
-    file = own.path.name if own else base.path.name
+    found: list[Change] = []
+    entries, file = own.comparisons if own else {}, (own or base).path.name
     for name in [*base.comparisons, *(name for name in entries if name not in base.comparisons)]:
-        was, now = (_evidence(lock.get(name)) for lock in (base.comparisons, entries))
-        if was == now:
-            continue
+        was, now = base.comparisons.get(name), entries.get(name)
+        dates = [None if entry is None else str(entry["accepted"]["at"]) for entry in (was, now)]
         if now is None:
-            change, what = f"lock:{name}=removed", f"the lock no longer holds {name}"
-        else:
-            change = f"lock:{name}={_tag(now)}"
-            new = "numbers that the base lock does not hold" if was is None else f"other numbers than the base lock ({_moved(was, now)})"
+            what = f"the lock no longer holds {name}"
+            found.append(Change(f"lock:{name}=removed", what, dates[0], None, file, None, weakens=True))
+            continue
+        if _numbers(was) != _numbers(now):
+            new = f"other numbers than the base lock ({_fields(was, now)})" if was else "numbers that the base lock does not hold"
             what = f"the lock holds {new} for {name}"
-        dates = [str(entries_of[name]["accepted"].get("at")) if name in entries_of else None for entries_of in (base.comparisons, entries)]
-        found.append(Change(change, what, dates[0], dates[1], file, None, weakens=True))
+            found.append(Change(f"lock:{name}={_tag(_numbers(now))}", what, dates[0], dates[1], file, None, weakens=True))
+        listed = _tightest(now["gates"])
+        for key, gate in _tightest(was["gates"] if was else ()).items():
+            if change := _gate(gate, listed.get(key), {}):
+                found.append(replace(change, what=f"in {file} {change.what}", file=file, line=None))
     return found
 
 
-def _evidence(accepted: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if accepted is None else {part: accepted[part] for part in ("evidence", "inputs", "numbers")}
+def _numbers(accepted: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {part: value for part, value in (accepted or {}).items() if part not in ("gates", "digest")}
 
 
-def _moved(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    fields = [field for field, _, _ in differences(was, now)]
+def _fields(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    fields = [field for field, _, _ in differences(_numbers(was), _numbers(now))]
     return ", ".join(fields[:3]) + (f" and {len(fields) - 3} more" if len(fields) > 3 else "")

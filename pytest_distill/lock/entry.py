@@ -60,13 +60,18 @@ def entry(compared: Mapping[str, Any], evidence: str, accepted: Mapping[str, Any
         "evidence": evidence,
         "gates": sorted(gates, key=lambda gate: [str(gate[name]) for name in ("gate", "measure", "operator", "limit")]),
         "inputs": compared["inputs"],
-        "numbers": {
+        # What a benchmark file's own fixtures return, no lock can tell: there is nothing to judge from, and the gates are listed all the same.
+        "numbers": {}
+        if compared["own_fixtures"]
+        else {
             "n": compared["n"],
             **{name: compared[name] for name in FACTS},
+            # For people: which adapter the numbers are about.
             "adapter": compared["adapter"] and compared["adapter"]["sha256"],
             "models": {side: {name: compared["models"][side][name] for name in OF_MODEL} for side in SIDES},
             "timing": {
                 **{name: timing[name] for name in OF_TIMING},
+                "timed": "stored" if timing["timed"] == "live" else timing["timed"],  # as any later run would find it
                 **{side: [round(seconds, DIGITS) for seconds in timing[side]["seconds"]] for side in SIDES},
             },
             "answers": compared["answers"],
@@ -75,33 +80,40 @@ def entry(compared: Mapping[str, Any], evidence: str, accepted: Mapping[str, Any
 
 
 def rebuild(
-    accepted: Mapping[str, Any], task: Task, judging: Judging, serving: Serving | None, prices: tuple[Price | None, Price | None]
+    accepted: Mapping[str, Any],
+    task: Task,
+    names: tuple[str, str],
+    judging: Judging,
+    serving: Serving | None,
+    prices: tuple[Price | None, Price | None],
 ) -> Comparison:
     """Return the comparison that was accepted, to be judged again: with the same inputs each measure has the same numbers.
 
     Args:
         accepted: the lock's entry, whose inputs are those of `task`.
         task: the task, whose held-out rows are read.
+        names: of teacher and student.
         judging: how its measures are judged; `serving`, `prices`: as in `Comparison`.
 
     Raises:
         LockError: the numbers do not fit the held-out rows.
     """
     try:
-        return _rebuilt(accepted, task, judging, serving, prices)
+        teacher, student = _evaluations(accepted, task, names)
+        timing = _timing(accepted["numbers"]["timing"])
+        _check_facts(accepted["numbers"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise LockError(f"the lock's numbers for task {task.name!r} do not fit it ({error}): accept anew.") from None
+    return Comparison(task, task.heldout_examples, teacher, student, timing, judging, serving, prices)
 
 
-def _rebuilt(
-    accepted: Mapping[str, Any], task: Task, judging: Judging, serving: Serving | None, prices: tuple[Price | None, Price | None]
-) -> Comparison:
+def _evaluations(accepted: Mapping[str, Any], task: Task, names: tuple[str, str]) -> list[Evaluation]:
     numbers, examples = accepted["numbers"], task.heldout_examples
     answers = numbers["answers"]
     strangers = answers.keys() - {example.id for example in examples}
     if numbers["n"] != len(examples) or strangers:
         raise ValueError(f"{numbers['n']} rows, {len(examples)} held-out" if not strangers else f"no held-out row {min(strangers)!r}")
-    evaluations = {}
+    evaluations = []
     for at, side in enumerate(SIDES):
         given = [answers[example.id][at] if example.id in answers else example.expected for example in examples]
         values = tuple(Malformed("no answer, by the lock") if value is None else _checked(task, value) for value in given)
@@ -110,8 +122,8 @@ def _rebuilt(
             for value, example in zip(values, examples, strict=True)
         )
         model = numbers["models"][side]
-        evaluations[side] = Evaluation(
-            accepted[side],
+        evaluation = Evaluation(
+            names[at],
             values,
             scores,
             tuple("" if isinstance(value, Malformed) else value for value in values),
@@ -121,9 +133,29 @@ def _rebuilt(
             model["tokens_cached"],
             model["tokens_counted"],
         )
-    times = {side: {"seconds": numbers["timing"][side], "first_token": [], "tokens_out": []} for side in SIDES}
-    timing = Timing.from_json({**{name: numbers["timing"][name] for name in OF_TIMING}, **times, "reference": []})
-    return Comparison(task, examples, evaluations["teacher"], evaluations["student"], timing, judging, serving, prices)
+        if not all(type(count) is int and count >= 0 for count in (evaluation.tokens_in, evaluation.tokens_out, evaluation.tokens_cached)):
+            raise ValueError("a count of tokens is no count")
+        evaluations.append(evaluation)
+    return evaluations
+
+
+def _timing(numbers: Mapping[str, Any]) -> Timing:
+    times = {side: {"seconds": numbers[side], "first_token": [], "tokens_out": []} for side in SIDES}
+    return Timing.from_json({**{name: numbers[name] for name in OF_TIMING}, **times, "reference": []})
+
+
+def _check_facts(numbers: Mapping[str, Any]) -> None:
+    """Raise ValueError where what readers are told is not what they can show."""
+    counts = [numbers["rejected"], numbers["replaced"], *(numbers["models"][side]["outcomes"] for side in SIDES)]
+    texts = [
+        numbers["models"][side][name] for side in SIDES for name in ("revision", "digest", "origin", "answered_by", "retires", "terms")
+    ]
+    amounts = [numbers[name] for name in ("attempt", "trained_seconds", "train_examples")]
+    amounts += [numbers["models"][side]["parameters"] for side in SIDES]
+    if not all(isinstance(each, dict) and all(type(count) is int for count in each.values()) for each in counts):
+        raise ValueError("a count is no count")
+    if not all(isinstance(text, str | None) for text in texts) or not all(type(amount) in (int, float, type(None)) for amount in amounts):
+        raise ValueError("a fact is not as it was written")
 
 
 def _checked(task: Task, value: object) -> str:

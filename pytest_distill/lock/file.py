@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,9 @@ def read(path: Path) -> Lock | None:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise LockError(f"{shown}: larger than {MOST_BYTES >> 20} MiB, which no lock is. {way}")
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        content = json.loads(
+            path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite, object_pairs_hook=_each_name_once
+        )
     except FileNotFoundError:
         if path.is_symlink():
             raise LockError(f"{shown}: a link to nowhere. {way}") from None
@@ -80,8 +83,20 @@ def read(path: Path) -> Lock | None:
     return Lock(path, comparisons)
 
 
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object that names nothing twice: a reader would see one value, and the parser take the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
+    return found
 
 
 def _wrong(accepted: Any) -> str:
@@ -91,6 +106,9 @@ def _wrong(accepted: Any) -> str:
     for name, kind in PARTS.items():
         if not isinstance(accepted.get(name), kind):
             return f"{name!r} is missing or not as it was written"
+    of = accepted["accepted"]
+    if not all(isinstance(of.get(name), str) for name in ("at", "machine")) or not isinstance(of.get("commit"), str | None):
+        return "when, where and at which commit it was accepted is not as it was written"
     if accepted["digest"] != _sealed(accepted)["digest"]:
         return "altered since it was accepted (its digest does not fit)"
     for gate in accepted["gates"]:
@@ -109,9 +127,13 @@ def write(path: Path, comparisons: Mapping[str, Mapping[str, Any]]) -> None:
 
     Raises:
         OSError: it cannot be written; the old one is untouched.
+        LockError: it would be larger than what is read.
     """
     content = {"schema": SCHEMA, "comparisons": {name: _sealed(comparisons[name]) for name in sorted(comparisons)}}
-    write_whole(path, (_lines(content) + "\n").encode("ascii"))
+    data = (_lines(content) + "\n").encode("ascii")
+    if len(data) > MOST_BYTES:
+        raise LockError(f"{shown_path(path)} would have {len(data) >> 20} MiB; allowed are {MOST_BYTES >> 20}. The old one is as it was.")
+    write_whole(path, data)
 
 
 def _lines(value: Any, indent: str = "") -> str:

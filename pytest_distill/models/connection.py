@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import re
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,13 +11,12 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pytest_distill.errors import ModelError
+from pytest_distill.models.identity import Identity, Secrets
 from pytest_distill.models.model import Answer
 from pytest_distill.models.wire import NoReplyError, from_status, garbled, join_stream, read_reply
 
 T = TypeVar("T")
 OPENAI = "https://api.openai.com/v1"
-FEWEST_SECRET = 8  # characters; a shorter key is a dummy: taking it out of replies would only damage them
-TELLING = 12  # characters at the start of a key that give it away where a message was cut; many keys share the first 8
 
 
 class Connection:
@@ -27,7 +24,7 @@ class Connection:
 
     Args:
         origin: the server's address up to ``/v1``.
-        key: the key, which is kept nowhere but here and in the SDK's client.
+        key: the key, which is kept nowhere but here and in the SDK's client; or the identity that gets one when it is needed.
         key_source: where it was taken from, in words.
         model: the model that is asked, for messages.
         timeout: the longest wait for a part of a reply, in seconds; requests have wall limits of their own.
@@ -36,15 +33,20 @@ class Connection:
         ModelError: the extra `api` is not installed, or the client cannot be made: of a proxy or a certificate that is wrong, say.
     """
 
-    def __init__(self, origin: str, key: str, key_source: str, model: str, timeout: float) -> None:
+    def __init__(self, origin: str, key: str | Identity, key_source: str, model: str, timeout: float) -> None:
         try:
             from openai import AsyncOpenAI
         except ModuleNotFoundError:
             raise ModelError("openai is not installed, and an Endpoint is to be asked. Run: pip install 'pytest-distill[api]'") from None
         self._origin, self._key_source, self._model = origin, key_source, model
-        self._secret = _spellings(key) if len(key) >= FEWEST_SECRET else None
+        self._identity = key if isinstance(key, Identity) else None
+        self._secrets = key.secrets if isinstance(key, Identity) else Secrets()
+        if isinstance(key, str):
+            self._secrets.hide(key)
         try:
-            self.client = AsyncOpenAI(api_key=key, base_url=origin, max_retries=0, timeout=timeout)
+            self.client = AsyncOpenAI(
+                api_key=key.token if isinstance(key, Identity) else key, base_url=origin, max_retries=0, timeout=timeout
+            )
         except Exception as error:  # whatever the SDK and its transport make of proxies and certificates in the environment
             words = self.redact(f"{type(error).__name__}: {error}")[:300].rstrip(".")
             del key  # the traceback of `error` would hold the key, and pytest shows the arguments of this frame
@@ -64,6 +66,15 @@ class Connection:
         """Close it and its loop."""
         with self._runner:
             self._runner.run(self.client.close())
+
+    async def authorize(self) -> None:
+        """Have what requests are sent with, so that getting it is no part of the time that one takes.
+
+        Raises:
+            NoReplyError: it is not to be had.
+        """
+        if self._identity is not None:
+            await self._identity.token()
 
     async def send(self, method: str, path: str, body: Any = None, **options: Any) -> bytes | Answer:
         """Send one request and return the body of its reply as it came, the key in it if the server repeats it: `redact` what is kept.
@@ -149,8 +160,8 @@ class Connection:
     # or cut it in two.
 
     def redact(self, text: str) -> str:
-        """Return the text with ``***`` in place of the key: as it is, escaped for JSON or an address, in base64, or cut off at an end."""
-        return self._secret.sub("***", text) if self._secret else text
+        """Return the text with ``***`` in place of the key and of tokens, in whatever spelling; see `Secrets`."""
+        return self._secrets.redact(text)
 
     def redacted(self, answer: Answer) -> Answer:
         """Return the answer without the key in its text, detail, model and log probabilities.
@@ -174,18 +185,6 @@ class Connection:
             trouble.words = self.redact(trouble.words)
             trouble.args = (trouble.words,)
             raise
-
-
-def _spellings(key: str) -> re.Pattern[str]:
-    encoded = base64.b64encode(key.encode()).decode().rstrip("=")
-    # Messages are cut before they are redacted, at the end of a quotation or with an ellipsis: the start of a key may be left there.
-    start = rf"{_spelt(key[:TELLING])}[^\s'\"…)]*(?=['\"…)]|\Z)"
-    return re.compile(f"{_spelt(key)}|{_spelt(encoded)}|{start}")
-
-
-def _spelt(secret: str) -> str:
-    r"""Return a pattern of a secret of which any letter may be escaped: ``\/``, ``\u002b``, ``%2B``; quoting doubles backslashes."""
-    return "".join(rf"\\{{0,3}}(?:{re.escape(letter)}|(?i:%{ord(letter):02x}|u{ord(letter):04x}))" for letter in secret)
 
 
 async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

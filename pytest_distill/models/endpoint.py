@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from pytest_distill.errors import ModelError
 from pytest_distill.files import digest
 from pytest_distill.models.checkpoint import checked_price
 from pytest_distill.models.connection import OPENAI, Connection
+from pytest_distill.models.identity import credentials, is_identity, key_in, lacking
 from pytest_distill.models.model import Answer, Timed
 from pytest_distill.models.wire import NoReplyError, read_reply, shutdown_date
 
@@ -38,7 +38,7 @@ _KNOWN = (
     *("attempts", "patience", "plain", "system", "stream", "batch", "terms", "temperature", "top_p", "top_k", "min_p", "seed", "stop"),
     *("max_tokens", "max_completion_tokens", "top_logprobs", "logprobs", "logit_bias", "presence_penalty", "frequency_penalty"),
     *("repetition_penalty", "reasoning_effort", "response_format", "service_tier", "verbosity", "user", "metadata", "store", "tools"),
-    *("tool_choice", "extra_body", "chat_template_kwargs", "generation_config"),
+    *("identity", "tool_choice", "extra_body", "chat_template_kwargs", "generation_config"),
 )
 
 
@@ -51,6 +51,8 @@ class Endpoint:
         model: the model's name at the server, for example ``gpt-4.1-2025-04-14``. A dated name is best: an alias changes its model.
         base_url: the server's address up to ``/v1``; None for OpenAI itself.
         api_key_env: the environment variable that holds the key; None for a server that takes none.
+        identity: the ids of an identity provider and a service account at OpenAI, which are no secrets: where the key is not set, a job
+            on GitHub Actions with ``id-token: write`` asks OpenAI with an access token that it gets for its own identity token.
         name: what reports and the recording's file are called; by default the last part of the model's name.
         price: US dollars a million input, cached input and output tokens, each 0 or more.
         samples: how often each prompt is asked, 1 to 100: more than once tells whether the model agrees with itself.
@@ -68,7 +70,8 @@ class Endpoint:
             it is not given, and left out where it is None. ``max_tokens`` or ``max_completion_tokens`` stands in place of the task's.
 
     Raises:
-        ModelError: a value outside its range; `load` raises it where the key or the extra `api` is missing.
+        ModelError: a value outside its range, or an identity for another server than OpenAI's; `load` raises it where the key or the extra
+            `api` is missing.
     """
 
     local = False
@@ -81,6 +84,7 @@ class Endpoint:
         *,
         base_url: str | None = None,
         api_key_env: str | None = "OPENAI_API_KEY",
+        identity: tuple[str, str] | None = None,
         name: str | None = None,
         price: tuple[float, float, float] | None = None,
         samples: int = 1,
@@ -97,7 +101,7 @@ class Endpoint:
         terms: str = "",
         **parameters: Any,
     ) -> None:
-        self.model, self.base_url, self.api_key_env = model, base_url, api_key_env
+        self.model, self.base_url, self.api_key_env, self.identity = model, base_url, api_key_env, identity
         self.name = name or re.sub(r"[^\w.-]+", "-", str(model).rstrip("/").rpartition("/")[2]).strip("-.")
         self.price = checked_price(price)
         self.samples, self.concurrency = samples, concurrency
@@ -122,6 +126,11 @@ class Endpoint:
                 or (isinstance(self.api_key_env, str) and bool(re.fullmatch("[A-Z_][A-Z0-9_]*", self.api_key_env))),
                 "the name of an environment variable in capitals (never the key), or None",
             ),
+            "identity": (is_identity(self.identity), '("<identity provider id>", "<service account id>"), or None'),
+            "base_url, identity": (
+                self.identity is None or self.origin == OPENAI,
+                "left out, one of both: GitHub's identity token is for OpenAI's own server alone, another takes a key by api_key_env=",
+            ),
             "samples": (_whole(self.samples, MOST_SAMPLES), f"a whole number from 1 to {MOST_SAMPLES}"),
             "concurrency": (_whole(self.concurrency, MOST_CONCURRENCY), f"a whole number from 1 to {MOST_CONCURRENCY}"),
             "attempts": (_whole(self.attempts, 100), "a whole number from 1 to 100"),
@@ -140,7 +149,7 @@ class Endpoint:
         for name, (fine, allowed) in rules.items():
             if not fine:
                 # What stands in the place of a variable's name may be the key itself.
-                hidden = name == "api_key_env" or (name == "base_url" and any(mark in str(self.base_url) for mark in "@?#"))
+                hidden = name in ("api_key_env", "identity") or (name == "base_url" and any(mark in str(self.base_url) for mark in "@?#"))
                 values = [getattr(self, each) for each in name.split(", ")]
                 seen = "something else" if hidden else ", ".join(f"{value!r:.60}" for value in values)
                 raise ModelError(f"Endpoint {self.model!r:.60}: {name} must be {allowed}; seen {seen}.")
@@ -190,7 +199,14 @@ class Endpoint:
     @property
     def key_source(self) -> str:
         """Where the key is taken from, in words."""
+        if self.identity is not None and not key_in(self.api_key_env):
+            return f"GitHub's identity token, exchanged for the service account {self.identity[1]!r}, whose permissions decide"
         return f"the environment variable {self.api_key_env}" if self.api_key_env else "nowhere: api_key_env is None"
+
+    @property
+    def lacks(self) -> str:
+        """The environment variables of which one must be set before it can be asked; nothing where it can."""
+        return lacking(self.api_key_env, self.identity)
 
     def sent(self, max_tokens: int, schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return what is sent beside model and prompt; recorded with each reply.
@@ -236,21 +252,11 @@ class Endpoint:
         """Open the connection; does nothing where that is done. `device` does not matter.
 
         Raises:
-            ModelError: the environment variable with the key is not set, or the extra `api` is not installed.
+            ModelError: there is no key and no identity token to ask with, or the extra `api` is not installed.
         """
         if self._connection is not None:
             return
-        key = os.environ.get(self.api_key_env, "").strip() if self.api_key_env else "none"
-        if not key:
-            raise ModelError(
-                f"Endpoint {self.name!r} takes its key from the environment variable {self.api_key_env}, which is not set. Set it, name"
-                " another with api_key_env=, or api_key_env=None for a server that takes no key."
-            )
-        if not re.fullmatch("[!-~]+", key):
-            raise ModelError(
-                f"Endpoint {self.name!r}: what stands in the environment variable {self.api_key_env} is no key: it holds a blank, a line"
-                " break or a letter beyond ASCII. Set it again."
-            )
+        key = credentials(self.name, self.api_key_env, self.identity)
         self._connection = Connection(self.origin, key, self.key_source, self.model, max(self.timeout, self.patience))
 
     def unload(self) -> None:
@@ -279,6 +285,7 @@ class Endpoint:
         """
         body = self.body(prompt, max_tokens, schema)
         limit = min(self.timeout, self.timeout if limit is None else limit)
+        await self.connection.authorize()
         started = time.perf_counter()
         try:
             async with asyncio.timeout(limit):

@@ -56,7 +56,7 @@ def distill_pairing(request: pytest.FixtureRequest) -> Pairing:
 @pytest.fixture(scope="module")
 def teacher_replies(distill_pairing: Pairing) -> list[Reply]:
     """The teacher's replies to the training rows: replayed where recorded, otherwise asked."""
-    distill_pairing.needs_a_run("teacher_replies")
+    distill_pairing.refuse_if_locked("teacher_replies")
     with distill_pairing.trouble_fails():
         distill_pairing.check_teacher()
         return distill_pairing.teacher_replies()
@@ -72,7 +72,7 @@ def training_set(distill_pairing: Pairing, teacher_replies: list[Reply]) -> Trai
 @pytest.fixture(scope="module")
 def student(distill_pairing: Pairing, request: pytest.FixtureRequest) -> Model:
     """The student: trained or from the store for a Recipe, otherwise the model that the mark names."""
-    distill_pairing.needs_a_run("student")
+    distill_pairing.refuse_if_locked("student")
     with distill_pairing.trouble_fails():
         if not distill_pairing.trains:
             return distill_pairing.loaded_student()
@@ -91,7 +91,7 @@ def comparison(distill_pairing: Pairing, request: pytest.FixtureRequest) -> Iter
             compared = judged_again(distill_pairing)
         yield compared
         return
-    student: Model = request.getfixturevalue("student")
+    student: Model = request.getfixturevalue("student")  # not by an argument: a locked run has no student
     with distill_pairing.trouble_fails():
         compared = distill_pairing.compare(student)
     yield compared

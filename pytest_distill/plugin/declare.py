@@ -109,8 +109,14 @@ def declared_as(student: Student) -> dict[str, Any]:
     """Return what a person decides about a student, by name: its recipe and how many seeds of it are declared, or the model's digest."""
     source = student.source
     if isinstance(source, Recipe):
-        return {"name": source.name, "seeds": student.seeds, **source.decided()}
-    return {"name": source.name, "digest": source.digest}
+        return {"name": source.name, "seeds": student.seeds, "device": source.device, **source.decided()}
+    return model_declared(source)
+
+
+def model_declared(model: Model) -> dict[str, Any]:
+    """Return what a person decides about a model: its content, and of an Endpoint also where and how often it is asked."""
+    asked = {"origin": model.origin, "samples": model.samples} if isinstance(model, Endpoint) else {}
+    return {"name": model.name, "digest": model.digest, **asked}
 
 
 def is_model(value: object) -> bool:

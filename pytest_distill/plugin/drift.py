@@ -8,12 +8,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pytest_distill import results
 from pytest_distill.ask import check_priced, collect, keys_of
 from pytest_distill.errors import DistillError, ModelError, RecordingError
 from pytest_distill.evaluate import Drift, drift_of, enough_prompts
 from pytest_distill.evaluate.stability import MOST_LOST
 from pytest_distill.models import Answer, Endpoint
 from pytest_distill.models.device import exclusive
+from pytest_distill.plugin.flow import Pairing, pairing_of
 from pytest_distill.recording import FAILED, Recording, Reply
 from pytest_distill.task import Example, Task, shown_path
 from pytest_distill.verdict import INCONCLUSIVE, percent
@@ -21,11 +23,9 @@ from pytest_distill.verdict import INCONCLUSIVE, percent
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_distill.plugin.flow import Pairing
     from pytest_distill.plugin.run import Run
 
 MOVED, NOT_MOVED, REPORTED, ERROR = "moved", "not moved", "reported", "error"
-MOST_WORDS = 3  # Endpoints whose words the cause of a pass still spells out
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ def _endpoints(items: Sequence[pytest.Item]) -> Iterator[tuple[Pairing, str, End
     """Yield each Endpoint once for each of its recordings, with a pairing that it is in and its role there."""
     seen = set()
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        pairing: Pairing | None = callspec.params.get("distill_pairing") if callspec else None
+        pairing = pairing_of(item)
         if pairing is None:
             continue
         for role, model in (("teacher", pairing.teacher), ("student", pairing.student)):
@@ -205,13 +204,5 @@ def conclusion(entries: Sequence[Mapping[str, Any]], trouble: str) -> dict[str, 
     elif MOVED in first:
         verdict, cause = "fail", first[MOVED]
     else:
-        more = f"; and {len(entries) - MOST_WORDS} more" if len(entries) > MOST_WORDS else ""
-        verdict, cause = "pass", "; ".join(entry["words"] for entry in entries[:MOST_WORDS]) + more
-    return {
-        "verdict": verdict,
-        "cause": cause,
-        "complete": verdict != "error",
-        "collected": 0,  # no gate ran, and none was meant to: what is read as a gate's result must not pass
-        "reported": 0,
-        "drift": list(entries),
-    }
+        verdict, cause = "pass", results.all_words(entries)
+    return results.in_place_of_gates("drift", entries, verdict, cause)

@@ -19,9 +19,9 @@ from pytest_distill.files import digest
 from pytest_distill.models import Checkpoint, Endpoint, Model
 from pytest_distill.models.adapter import WEIGHTS, check_adapter
 from pytest_distill.models.device import exclusive, lock_path, pick
+from pytest_distill.plugin.beside import label, rungs
 from pytest_distill.plugin.declare import Declaration, Student
 from pytest_distill.plugin.locking import inputs_of
-from pytest_distill.plugin.rungs import label, rungs
 from pytest_distill.plugin.timing import timing_of
 from pytest_distill.recording import Recording, Reply
 from pytest_distill.results import comparison_entry, curation_facts, left_out, model_facts, reply_notes
@@ -33,6 +33,10 @@ from pytest_distill.verdict import Judging
 
 if TYPE_CHECKING:
     from pytest_distill.plugin.run import Run
+
+
+# Fixtures that a benchmark file may replace by its own: what these return, no lock can tell.
+DATA_FLOW = ("distill_pairing", "teacher_replies", "training_set", "student", "comparison")
 
 
 @dataclass(eq=False)
@@ -48,7 +52,7 @@ class Pairing:
     note: str = ""  # what a reader should know of the search for leaks
     facts: dict[str, Any] = field(default_factory=dict)
     kept: TrainingSet | None = field(default=None, repr=False)
-    own: set[str] = field(default_factory=set)  # steps of the data flow that its file brings itself
+    own_fixtures: set[str] = field(default_factory=set)  # steps of the data flow that its file brings itself
     checked: tuple[list[Reply], Stability | None] | None = field(
         default=None, repr=False
     )  # what `check_teacher` found, until it is compared
@@ -113,7 +117,7 @@ class Pairing:
         except DistillError as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None  # the sentence once, without what led to it
 
-    def needs_a_run(self, fixture: str) -> None:
+    def refuse_if_locked(self, fixture: str) -> None:
         """Fail where nothing is asked or trained, and a benchmark file asks for more than the comparison."""
         if self.run.settings.locked:
             pytest.fail(
@@ -258,7 +262,7 @@ class Pairing:
 
         retrain = self.run.settings.retrain and fingerprint not in self.run.trained
         entry = self.store.obtain(
-            recipe, fingerprint, kept.rows, device, exclusive=ready, progress=show, retrain=retrain, withheld=self.run.keys
+            recipe, fingerprint, kept.rows, device, exclusive=ready, progress=show, retrain=retrain, withheld=self.run.key_variables
         )
         self.run.trained.add(fingerprint)
         return entry
@@ -304,7 +308,7 @@ class Pairing:
         replies = {"teacher": teacher, "student": self.held_out(student, "student answers the held-out rows")}
         evaluations = {role: evaluate(model.name, self.task, examples, replies[role]) for role, model in models.items()}
         hosted = [role for role, model in models.items() if isinstance(model, Endpoint)]
-        inputs = inputs_of(self, student if "student" in self.own else None)
+        inputs = inputs_of(self, student if "student" in self.own_fixtures else None)
         self.facts |= {"inputs": inputs, "inputs_digest": digest(inputs)}
         self.run.add_inputs(self.id, inputs)
         self.facts["notes"] += [self.note] if self.note else []
@@ -332,7 +336,13 @@ class Pairing:
         """Where it is declared, as the result holds it."""
         recipe = self.declared.recipe
         seeds = {"recipe": recipe.name, "declared": recipe.seeds} if recipe and recipe.seeds > 1 else None
-        return {"id": self.id, "file": self.run.relative(self.file), "line": self.line, "seeds": seeds, "own": sorted(self.own)}
+        return {
+            "id": self.id,
+            "file": self.run.relative(self.file),
+            "line": self.line,
+            "seeds": seeds,
+            "own_fixtures": sorted(self.own_fixtures),
+        }
 
     def _teacher_held_out(self) -> tuple[list[Reply], Stability | None]:
         """What the teacher says to the held-out rows, and how stable it is; refuses one that the task does not find stable."""
@@ -350,3 +360,15 @@ class Pairing:
         """Free both models."""
         student.unload()
         self.teacher.unload()
+
+
+def pairing_of(item: pytest.Item) -> Pairing | None:
+    """Return the pairing that a collected gate is about; None for an item that is about none."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("distill_pairing") if callspec else None
+
+
+def own_fixtures(item: pytest.Item) -> tuple[str, ...]:
+    """Return which steps of the data flow the benchmark file of a gate replaces by its own."""
+    fixtures = item.session._fixturemanager  # noqa: SLF001  (there is no public way to ask what a fixture's name means for an item)
+    return tuple(name for name in DATA_FLOW if len(fixtures.getfixturedefs(name, item) or ()) > 1)

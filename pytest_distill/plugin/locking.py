@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +13,10 @@ import pytest
 from pytest_distill import lock
 from pytest_distill.errors import LockError
 from pytest_distill.files import digest, text_digest
-from pytest_distill.plugin.declare import declared_as
+from pytest_distill.plugin.declare import declared_as, model_declared
 from pytest_distill.plugin.options import Settings
-from pytest_distill.results import comparison_entry
+from pytest_distill.results import comparison_entry, tracked
+from pytest_distill.task import shown_path
 
 if TYPE_CHECKING:
     from pytest_distill.compare import Comparison
@@ -22,14 +25,6 @@ if TYPE_CHECKING:
 
 NEEDS_A_RUN = "It needs a run on a machine that can train it: pytest --distill --distill-accept, then commit distill.lock.json"
 ACCEPT_GATES = "pytest --distill --distill-locked --distill-accept takes that over, to be committed"
-# Fixtures that a benchmark file may replace by its own: what these return, no lock can tell.
-DATA_FLOW = ("teacher_replies", "training_set", "student", "comparison")
-
-
-def own_fixtures(item: pytest.Item) -> tuple[str, ...]:
-    """Return which steps of the data flow the benchmark file of a gate replaces by its own."""
-    fixtures = item.session._fixturemanager  # noqa: SLF001  (there is no public way to ask what a fixture's name means for an item)
-    return tuple(name for name in DATA_FLOW if len(fixtures.getfixturedefs(name, item) or ()) > 1)
 
 
 def inputs_of(pairing: Pairing, student: Model | None = None) -> dict[str, Any]:
@@ -40,26 +35,33 @@ def inputs_of(pairing: Pairing, student: Model | None = None) -> dict[str, Any]:
         student: the model, where a benchmark file brings it by a fixture of its own.
 
     Raises:
-        DistillError: a row or a model cannot be read.
+        DistillError: a file, a row or a model cannot be read.
     """
+    try:
+        return dict(lock.plain(_inputs(pairing, student)))
+    except OSError as error:
+        raise LockError(f"task {pairing.task.name!r}: cannot read {shown_path(Path(error.filename))}: {error.strerror}.") from None
+
+
+def _inputs(pairing: Pairing, student: Model | None) -> dict[str, Any]:
     task, declaration = pairing.task, pairing.declaration
     recordings = {model.name: pairing.committed_path(model) for model in pairing.models}
-    found = {
+    return {
         "task": task.name,
         "prompt": digest(task.prompt),
         "answer": task.answer.describe(),
         "max_tokens": task.max_tokens,
         "stable": task.stable,
         "heldout": {"rows": len(task.heldout_examples), "digest": task.heldout_digest},
-        "teacher": {"name": pairing.teacher.name, "digest": pairing.teacher.digest},
+        "teacher": model_declared(pairing.teacher),
         "replies": {name: text_digest(path) for name, path in sorted(recordings.items()) if path.is_file()},
         "serving": declaration.serving and asdict(declaration.serving),
         "prices": [getattr(model, "price", None) for model in (pairing.teacher, pairing.student)],
         "train": text_digest(task.train),
         "curation": asdict(declaration.curation),
-        "student": declared_as(pairing.declared) if student is None else {"name": student.name, "digest": student.digest},
+        "student": declared_as(pairing.declared) if student is None else model_declared(student),
+        "fixtures": sorted(pairing.own_fixtures),
     }
-    return dict(lock.plain(found))
 
 
 class Locking:
@@ -78,6 +80,8 @@ class Locking:
             self.base = lock.read(settings.base_lock) if settings.base_lock else None
         except LockError as error:
             raise pytest.UsageError(str(error)) from None
+        if settings.base_lock:
+            _refuse_committed_store(config, settings)
         if settings.base_lock and self.base is None:
             raise pytest.UsageError(
                 f"--distill-base-lock {settings.base_lock}: there is no such file. Leave the option out where the base has no lock."
@@ -86,7 +90,7 @@ class Locking:
             raise pytest.UsageError(
                 f"--distill-locked: there is no {lock.NAME} in {config.rootpath}. A run that passes writes it: pytest --distill --distill-accept."
             )
-        if settings.accept and any("::" in str(word) for word in config.invocation_params.args):
+        if settings.accept and any("::" in str(word) for word in config.args):
             raise pytest.UsageError("--distill-accept takes whole benchmark files: a lock that lacks some of their gates would hide them.")
 
     def accepted(self, pairing: Pairing, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -97,9 +101,9 @@ class Locking:
         """
         assert self.own is not None
         entry = self.own.comparisons.get(pairing.id)
-        if pairing.own:
+        if pairing.own_fixtures:
             raise LockError(
-                f"{pairing.id}: the benchmark file brings its own {', '.join(pairing.own)}, and no lock tells what that returns. Run it without --distill-locked."
+                f"{pairing.id}: the benchmark file brings its own {', '.join(pairing.own_fixtures)}, and no lock tells what that returns. Run it without --distill-locked."
             )
         if entry is None:
             raise LockError(f"{self.own.shown} does not hold {pairing.id}. {NEEDS_A_RUN}.")
@@ -110,23 +114,42 @@ class Locking:
 
     def changes(self, ran: lock.Ran) -> list[dict[str, Any]]:
         """Return what changed since the locks were written, as the result holds it."""
-        settings, found = self.settings, dict[str, dict[str, Any]]()
-        against_own = self.own is not None and (settings.locked or self.base is None)
-        # A lock that is judged from must list the gates as they are, or the next change to them would go unseen.
-        must_list = settings.locked and not settings.accept
-        since_own = replace(ran, inputs={}) if settings.locked else ran  # gates whose inputs changed have failed, and name them
-        parts = [
-            (lock.changes(self.own, since_own) if self.own and against_own else [], False, must_list),
-            ([*lock.changes(self.base, ran), *lock.of_locks(self.base, self.own)] if self.base else [], True, False),
-        ]
-        for listed, guards, any_fails in parts:
-            for change in listed:
-                allowed = change.name in settings.allowed
-                fails = not allowed and (any_fails or (guards and change.weakens))
-                what = f"{change.what} ({ACCEPT_GATES})" if any_fails and not guards else change.what
-                before = found.get(change.name, {"fails": False})
-                found[change.name] = {**asdict(change), "what": what, "allowed": allowed, "fails": fails or before["fails"]}
+        settings = self.settings
+        found: dict[str, dict[str, Any]] = {}
+
+        def enter(change: lock.Change, hint: str, *, fails: bool) -> None:
+            allowed = change.name in settings.allowed
+            before = found.get(change.name, {"what": change.what + hint, "fails": False})  # both locks may differ from the run in one way
+            fails = before["fails"] or (fails and not allowed)
+            found[change.name] = {**asdict(change), "what": before["what"], "allowed": allowed, "fails": fails}
+
+        if self.own and settings.locked:
+            # A lock that is judged from must list the gates as they are, or the next change to them would go unseen. Where inputs changed
+            # gates have failed, and name them.
+            same = {name: entry["inputs"] for name, entry in self.own.comparisons.items()}
+            for change in lock.changes(self._listed(ran), replace(ran, inputs=same)):
+                enter(change, f" ({ACCEPT_GATES})", fails=not settings.accept or self.base is not None)
+        elif self.own and not self.base:
+            for change in lock.changes(self.own, ran):
+                enter(change, "", fails=False)
+        if self.base:
+            for change in (*lock.changes(self.base, ran), *lock.between_locks(self.base, self.own)):
+                enter(change, "", fails=change.weakens)
         return sorted(found.values(), key=lambda change: (not change["fails"], not change["weakens"], change["name"]))
+
+    def _listed(self, ran: lock.Ran) -> lock.Lock:
+        """Return the own lock without the gates that this run was not asked for: a part of them may be judged by itself."""
+        assert self.own is not None
+        files = {_file(gate) for gate in ran.outcomes}
+
+        def asked_for(gate: str) -> bool:
+            file = _file(gate)
+            return gate in ran.outcomes or not (self.root / file).is_file() or (file in files and not ran.partial)
+
+        entries = self.own.comparisons.items()
+        return replace(
+            self.own, comparisons={n: {**e, "gates": [gate for gate in e["gates"] if asked_for(gate["gate"])]} for n, e in entries}
+        )
 
     def accept(self, result: Mapping[str, Any], files: Collection[str]) -> str:
         """Write the lock after a run that passed; return what to tell.
@@ -143,24 +166,54 @@ class Locking:
         old = self.own.comparisons if self.own else {}
         environment = result["environment"]
         new = {"at": result["started"], "commit": environment["git"]["commit"], "machine": environment["cpu"]}
-        kept = {
-            name: entry for name, entry in old.items() if (file := name.split("::", 1)[0]) not in files and (self.root / file).is_file()
-        }
-        made, by_hand = {}, []
+        kept = {name: entry for name, entry in old.items() if (file := _file(name)) not in files and (self.root / file).is_file()}
+        made = {}
         for compared in result["comparisons"]:
-            if compared["own"]:
-                by_hand.append(compared["id"])
-            else:
-                entry = lock.entry(compared, result["evidence"], new)
-                made[compared["id"]] = (
-                    {**old[compared["id"]], "gates": entry["gates"], "evidence": entry["evidence"]} if self.settings.locked else entry
-                )
+            name, entry = compared["id"], lock.entry(compared, result["evidence"], new)
+            before = old.get(name, {})
+            if self.settings.locked or all(before.get(part) == entry[part] for part in ("inputs", "numbers")):
+                entry = {**before, "gates": entry["gates"], "evidence": entry["evidence"]}  # what it rests on is as it was
+            made[name] = entry
         lock.write(self.path, {**kept, **made})
         gone = sorted(old.keys() - kept.keys() - made.keys())
+        fewer = sorted(
+            {gate["gate"] for name in made for gate in old.get(name, {}).get("gates", ())}
+            - {g["gate"] for e in made.values() for g in e["gates"]}
+        )
+        by_hand = sorted(name for name, entry in made.items() if not entry["numbers"])
         words = [f"{lock.NAME} holds {', '.join(sorted(made)) or 'nothing new'}; commit it"]
-        words += [f"gone from it: {', '.join(gone)}"] if gone else []
-        words += [f"not in it, for their files bring fixtures of their own: {', '.join(by_hand)}"] if by_hand else []
+        words += [f"gone from it: {', '.join([*gone, *fewer])}"] if gone or fewer else []
+        words += [f"without numbers to judge from, for their files bring fixtures of their own: {', '.join(by_hand)}"] if by_hand else []
         return "; ".join(words)
+
+
+def _file(name: str) -> str:
+    """Return the benchmark file of a comparison or a gate."""
+    return name.split("::", 1)[0]
+
+
+def _refuse_committed_store(config: pytest.Config, settings: Settings) -> None:
+    """Refuse replies, timings and students of a store that is under version control: whoever proposes a change could write them into it.
+
+    Raises:
+        pytest.UsageError: git has files of the store, or it cannot be told: behind a link, or where git does not answer.
+    """
+    store, root = settings.store, config.rootpath
+    inside = os.path.relpath(store, root)
+    if not inside.startswith("..") and store.resolve() != root.resolve() / inside:
+        raise pytest.UsageError(
+            f"--distill-base-lock: the store {shown_path(store)} lies behind a link, which a change may have brought. Remove it."
+        )
+    found = tracked(root, store)
+    if found is None:
+        raise pytest.UsageError(
+            f"--distill-base-lock: git does not tell whether {shown_path(store)} is under version control. Try: git ls-files {shown_path(store)}"
+        )
+    if found:
+        raise pytest.UsageError(
+            f"--distill-base-lock: {found[0]} of the store is under version control, so a change could bring its own evidence."
+            f" Take it out: git rm -r --cached {shown_path(store)}"
+        )
 
 
 def judged_again(pairing: Pairing) -> Comparison:
@@ -173,7 +226,8 @@ def judged_again(pairing: Pairing) -> Comparison:
     pairing.run.add_inputs(pairing.id, inputs)
     entry = pairing.run.locking.accepted(pairing, inputs)
     prices = (getattr(pairing.teacher, "price", None), getattr(pairing.student, "price", None))
-    compared = lock.rebuild(entry, pairing.task, pairing.judging, pairing.declaration.serving, prices)
+    names = (pairing.teacher.name, pairing.name)
+    compared = lock.rebuild(entry, pairing.task, names, pairing.judging, pairing.declaration.serving, prices)
     numbers = entry["numbers"]
     facts = {name: numbers[name] for name in lock.FACTS} | {
         "inputs": inputs,

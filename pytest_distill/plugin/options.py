@@ -17,7 +17,8 @@ FEWEST_PAIRS, PAIRS = 30, 100
 # Options that ask for something to be done; the others only say how, and may stand in a command for all runs.
 COMPANIONS = ("plan", "record", "record_only", "live", "drift", "retrain", "label", "locked", "accept", "base_lock", "allow_change")
 # What does something else than judging in this run; nothing that asks, trains or writes goes with it.
-ALONE = {
+EXCLUDES = {
+    "plan": ("it judges nothing", ("locked", "accept", "base_lock")),
     "drift": (
         "it judges no gates and writes no recording",
         ("plan", "record", "record_only", "live", "label", "locked", "accept", "base_lock"),
@@ -148,11 +149,15 @@ def settings_of(config: pytest.Config) -> Settings:
     drift = "0" if given is None else given
     if not re.fullmatch(r"\d{1,6}", drift) or (given is not None and not int(drift)):
         raise pytest.UsageError(f"--distill-drift {drift[:40]!r}: allowed are whole numbers from 1 to 999999.")
-    for name, (does, others) in ALONE.items():
+    for name, (does, others) in EXCLUDES.items():
         for other in others:
             if config.getoption(f"distill_{name}") and config.getoption(f"distill_{other}"):
-                raise pytest.UsageError(f"{_option(name)} runs by itself: {does}. Leave out {_option(other)}.")
+                raise pytest.UsageError(f"{_option(name)} does not go with {_option(other)}: {does}. Leave one of them out.")
     base_lock = config.getoption("distill_base_lock")
+    if base_lock == "":
+        raise pytest.UsageError("--distill-base-lock= names no file. Leave the option out where the base has no lock.")
+    if base_lock and config.option.collectonly:
+        raise pytest.UsageError("--distill-base-lock guards nothing under --collect-only, which judges nothing. Leave one of them out.")
     if base_lock and base_lock in map(str, config.invocation_params.args):
         raise pytest.UsageError(
             f"Write --distill-base-lock={base_lock}: pytest takes a path that stands by itself for one of tests, and looks there for its root folder."

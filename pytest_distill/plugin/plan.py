@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,7 +17,7 @@ from pytest_distill.errors import DistillError
 from pytest_distill.evaluate import timing_sample
 from pytest_distill.files import digest
 from pytest_distill.models import Checkpoint, Endpoint, Model
-from pytest_distill.plugin.flow import Pairing
+from pytest_distill.plugin.flow import Pairing, own_fixtures, pairing_of
 from pytest_distill.plugin.forecast import (
     BenchmarkPlan,
     Needed,
@@ -33,7 +32,6 @@ from pytest_distill.plugin.forecast import (
     seen,
     trainings,
 )
-from pytest_distill.plugin.locking import own_fixtures
 from pytest_distill.plugin.options import Settings
 from pytest_distill.plugin.plan_words import lines
 from pytest_distill.plugin.timing import alone_times, live_path, recorded_path, stored_timing
@@ -148,7 +146,6 @@ class _Planner:
         under_way = {key for batch in batches for key in batch.keys if key in missing} - elsewhere
         wanted = [each for key, each in missing.items() if key not in elsewhere | under_way]
         live = pairing.run.settings.live
-        has_key = model.api_key_env is None or bool(os.environ.get(model.api_key_env, "").strip())
         return replace(
             needed,
             failed=sum(map(recording.has, missing)),
@@ -156,7 +153,7 @@ class _Planner:
             under_way=len(under_way),
             asked=forecast(asking, wanted, known, batch=model.batch) if wanted else None,
             timed=forecast_of_timing(asking, pairing.sample(), known, timings) if live else None,
-            key=str(model.api_key_env) if (missing or live) and not has_key else "",
+            key=model.lacks if missing or live else "",
             retires=known.retires,
         )
 
@@ -227,11 +224,10 @@ def flows_of(items: Sequence[pytest.Item]) -> list[Flow]:
     """Return the pairings that collected gates are about, each once, in the order of the run."""
     flows: dict[str, Flow] = {}
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        pairing: Pairing | None = callspec.params.get("distill_pairing") if callspec else None
+        pairing = pairing_of(item)
         if pairing is None or not isinstance(item, pytest.Function):
             continue
-        own = tuple(name for name in own_fixtures(item) if name != "comparison")
+        own = tuple(name for name in own_fixtures(item) if name not in ("distill_pairing", "comparison"))
         # The comparison asks for its student only as it runs, and a student for its training set.
         wanted = (*item.fixturenames, *(["student"] if "comparison" in item.fixturenames else []))
         names, _ = item.session._fixturemanager.getfixtureclosure(item, wanted, ignore_args=frozenset())  # noqa: SLF001  (nothing public tells it)

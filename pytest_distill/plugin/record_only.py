@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_distill import results
 from pytest_distill.ask import keys_of
 from pytest_distill.errors import DistillError
 from pytest_distill.models import Endpoint, Model
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pytest_distill.plugin.run import Run
 
 RECORDED, ERROR = "recorded", "error"
-MOST_WORDS = 3  # recordings whose words the cause of a pass still spells out
 
 
 @dataclass(frozen=True)
@@ -156,13 +156,5 @@ def conclusion(entries: Sequence[Mapping[str, Any]], trouble: str) -> dict[str, 
     if not entries and not trouble:
         cause = "nothing was recorded: no Endpoint is among what was collected, and no student that learns from a local teacher's replies"
     elif not cause:
-        more = f"; and {len(entries) - MOST_WORDS} more" if len(entries) > MOST_WORDS else ""
-        verdict, cause = "pass", "; ".join(entry["words"] for entry in entries[:MOST_WORDS]) + more
-    return {
-        "verdict": verdict,
-        "cause": cause,
-        "complete": verdict != "error",
-        "collected": 0,  # no gate ran, and none was meant to: what is read as a gate's result must not pass
-        "reported": 0,
-        "recorded": list(entries),
-    }
+        verdict, cause = "pass", results.all_words(entries)
+    return results.in_place_of_gates("recorded", entries, verdict, cause)

@@ -19,18 +19,20 @@ import pytest
 from pytest_distill import results
 from pytest_distill.ask import Budget
 from pytest_distill.curate import check_leak
-from pytest_distill.errors import DistillError
+from pytest_distill.errors import DistillError, LockError
 from pytest_distill.lock import Ran
 from pytest_distill.models import Endpoint
 from pytest_distill.plugin import drift, gates, plan, record_only
 from pytest_distill.plugin.declare import declared, mark_line
-from pytest_distill.plugin.flow import Pairing
+from pytest_distill.plugin.flow import Pairing, own_fixtures, pairing_of
 from pytest_distill.plugin.leaks import leaks_of
-from pytest_distill.plugin.locking import Locking, own_fixtures
+from pytest_distill.plugin.locking import Locking
 from pytest_distill.plugin.options import Settings
 from pytest_distill.plugin.progress import Progress
 from pytest_distill.task import Task, shown_path
 from pytest_distill.verdict import INCONCLUSIVE, NO_CLAIM, Judgement, Judging
+
+DESELECTED = "distill_deselected"  # under which a worker tells how many gates it left out
 
 
 class Run:
@@ -42,6 +44,7 @@ class Run:
         self.progress = Progress(config)
         self.judging = Judging(settings.evidence, heard=self._hear)
         self.trained: set[str] = set()
+        self._take_old_result_away()
         self.locking = Locking(config, settings)
         self.budget = Budget(settings.budget, settings.store / "spent" / f"{_run_id(config)}.json")
         self.started = datetime.now(UTC)
@@ -90,8 +93,8 @@ class Run:
 
     # Collection
 
-    def pytest_sessionstart(self) -> None:
-        """Take the last result away: a run that is killed must not leave the verdict of another one."""
+    def _take_old_result_away(self) -> None:
+        """A run that is killed, or refused, must not leave the verdict of another one."""
         if self._writes:
             with suppress(OSError):
                 (self.settings.out / "results.json").unlink(missing_ok=True)
@@ -148,14 +151,18 @@ class Run:
         """Count the gates that the command line left out: the verdict is about the others, and says so."""
         self._deselected += len(items)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over how many gates a worker left out; each of them collects everything."""
+        self._deselected = max(self._deselected, getattr(node, "workeroutput", {}).get(DESELECTED, 0))
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Enter what was collected here into the ledger."""
         self._collected |= {item.nodeid for item in session.items}
         for item in session.items:
-            callspec = getattr(item, "callspec", None)
-            pairing: Pairing | None = callspec.params.get("distill_pairing") if callspec else None
+            pairing = pairing_of(item)
             if pairing is not None:
-                pairing.own |= set(own_fixtures(item))
+                pairing.own_fixtures |= set(own_fixtures(item))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
@@ -201,7 +208,7 @@ class Run:
         )
 
     @property
-    def keys(self) -> frozenset[str]:
+    def key_variables(self) -> frozenset[str]:
         """The environment variables that hold the keys of declared Endpoints."""
         models = [model for pairings in self._pairings.values() for pairing in pairings for model in pairing.models]
         return frozenset(model.api_key_env for model in models if isinstance(model, Endpoint) and model.api_key_env)
@@ -288,6 +295,8 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write results.json and report.html; make sure that missing evidence is never green."""
+        if self._worker:
+            self.config.workeroutput[DESELECTED] = self._deselected  # type: ignore[attr-defined]
         if not self._writes:
             return
         if exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR) and not self._trouble:
@@ -305,7 +314,7 @@ class Run:
             if self.settings.accept:
                 files = {entry.split("::", 1)[0] for entry in self._collected}
                 self._lock_words = self.locking.accept(self.result, files)
-        except OSError as error:
+        except (OSError, LockError) as error:
             cause = f"the result could not be written to {shown_path(self.settings.out)}: {error}"
             self.result |= {"verdict": "error", "cause": cause, "complete": False}
         if self.result["verdict"] != "pass" and session.exitstatus == pytest.ExitCode.OK:
@@ -320,8 +329,10 @@ class Run:
         shown = [{name: gate[name] for name in ("id", "outcome", "message")} for gate in ledger]
         outcomes = dict.fromkeys(self._collected, "") | {gate["id"]: gate["outcome"] for gate in ledger}
         judgements = [judgement for gate in ledger for judgement in gate["judgements"]]
-        ran = Ran(self._inputs, outcomes, judgements, self.settings.evidence)
-        changes = [] if self._gateless else self.locking.changes(ran)
+        partial = bool(self._deselected) or any("::" in str(word) for word in self.config.args)
+        ran = Ran(self._inputs, outcomes, judgements, self.settings.evidence, partial)
+        # Where benchmarks could not be collected, or the run was broken off, their gates are not gone.
+        changes = [] if self._gateless or self._trouble else self.locking.changes(ran)
         verdict, cause = results.verdict(shown, len(self._collected), comparisons, self._trouble, changes)
         if self._deselected:
             cause += f" ({self._deselected} deselected)"

@@ -12,7 +12,10 @@ from pytest_distill.results.file import write as write
 from pytest_distill.results.machine import environment as environment
 from pytest_distill.results.machine import gpu as gpu
 from pytest_distill.results.machine import machine as machine
+from pytest_distill.results.machine import tracked as tracked
+from pytest_distill.results.outcome import all_words as all_words
 from pytest_distill.results.outcome import confirm_refuted as confirm_refuted
+from pytest_distill.results.outcome import in_place_of_gates as in_place_of_gates
 from pytest_distill.results.outcome import seeds as seeds
 from pytest_distill.results.outcome import summary as summary
 from pytest_distill.results.outcome import verdict as verdict

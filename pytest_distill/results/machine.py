@@ -51,6 +51,14 @@ def gpu() -> str | None:
     return lines.splitlines()[0] if lines else None
 
 
+def tracked(root: Path, folder: Path) -> list[str] | None:
+    """Return the files below `folder` that git has under version control; None where there is a repository that does not tell."""
+    found = _git(root, "ls-files", "--", str(folder))
+    if found is None:
+        return None if any((parent / ".git").exists() for parent in (root, *root.parents)) else []
+    return found.splitlines()
+
+
 def _git(root: Path, *words: str) -> str | None:
     return _output("git", *words, cwd=root)
 

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_distill import stats
 from pytest_distill.verdict import INCONCLUSIVE, POINT, REFUTED, weakened
 
-MOST_WORDS = 3  # judgements that the cause of a pass still spells out
+MOST_WORDS = 3  # judgements, models or recordings that the cause of a pass still spells out
 
 
 def verdict(
@@ -63,6 +63,28 @@ def verdict(
     skipped = f", {len(by['skipped'])} skipped" if by["skipped"] else ""
     words = ": " + "; ".join(_first_line({"message": judgement["words"]}) for judgement in shown) if len(shown) <= MOST_WORDS else ""
     return "pass", f"{_count(len(by['passed']), collected)} passed{skipped}{words}"
+
+
+def in_place_of_gates(name: str, entries: Sequence[Mapping[str, Any]], verdict: str, cause: str) -> dict[str, Any]:
+    """Return what a result says of a run that did something else than judging.
+
+    Args:
+        name: the key under which the result holds the `entries`; verdict, cause: what they came to.
+    """
+    return {
+        "verdict": verdict,
+        "cause": cause,
+        "complete": verdict != "error",
+        "collected": 0,  # no gate ran, and none was meant to: what is read as a gate's result must not pass
+        "reported": 0,
+        name: list(entries),
+    }
+
+
+def all_words(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return the words of the first entries as one line, and how many more there are."""
+    more = f"; and {len(entries) - MOST_WORDS} more" if len(entries) > MOST_WORDS else ""
+    return "; ".join(entry["words"] for entry in entries[:MOST_WORDS]) + more
 
 
 def confirm_refuted(gates: Sequence[dict[str, Any]]) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 from pytest_distill import lock
+from pytest_distill.lock.changes import FIELDS
 from pytest_distill.recording import Recording
 from tests.api_server import ApiServer
-from tests.fakes import GATES, HEAD, MARK, bench
+from tests.fakes import GATES, HEAD, MARK, ROOT, bench
 from tests.plugin.test_endpoint import BODY, MARKED, RECORDING
 
 LOCK = "distill.lock.json"
@@ -19,13 +23,25 @@ LOCK = "distill.lock.json"
 DEAD = HEAD.replace("from tests.fakes import RuleModel", "from tests.fakes import RuleModel\nRuleModel.answer = RuleModel.time_one = None")
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project whose lock was accepted, and a copy of it as the base branch has it; nothing else is left of the run."""
+    folder = tmp_path_factory.mktemp("accepted")
+    bench(folder)
+    (folder / "pytest.ini").write_text("[pytest]\ndistill_ladder = off\n")
+    command = [sys.executable, "-m", "pytest", "--distill", "--distill-accept", "-p", "no:cacheprovider"]
+    subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    shutil.copy(folder / LOCK, folder / "base.json")
+    for left in (".distill", "__pycache__"):
+        shutil.rmtree(folder / left, ignore_errors=True)
+    (folder / "pytest.ini").unlink()
+    return folder
+
+
 @pytest.fixture
-def accepted(pytester, run):
-    """A project whose lock was accepted, and a copy of it as the base branch has it."""
-    bench(pytester.path)
-    assert run("--distill-accept").ret == 0
-    shutil.copy(pytester.path / LOCK, pytester.path / "base.json")
-    shutil.rmtree(pytester.path / ".distill")
+def accepted(pytester, project):
+    """The benchmark file of a project whose lock was accepted; `base.json` is that lock."""
+    shutil.copytree(project, pytester.path, dirs_exist_ok=True)
     return pytester.path / "bench_parity.py"
 
 
@@ -43,6 +59,7 @@ def test_the_lock_judges_again_without_models_in_every_mode(pytester, run, resul
     outcome.stdout.fnmatch_lines(["*judged from the lock: accepted 20*", "verdict: PASS: all 2 gates passed: accuracy drop 0.5% (*"])
     found = result()
     (entry,) = found["comparisons"]
+    assert set(entry["inputs"]) == set(FIELDS)  # one that is not listed there would be called a weakening whatever it is
     assert (found["locked"], found["verdict"], found["complete"], found["changes"]) == (True, "pass", True, [])
     assert entry["accepted"] == json.loads((pytester.path / LOCK).read_text())["comparisons"]["bench_parity.py::good"]["accepted"]
     assert [row["id"] for row in entry["errors"]] == ["held-0"]
@@ -63,7 +80,7 @@ def test_a_limit_is_judged_again_as_it_stands(pytester, run, result, accepted):
     ("was", "now", "words"),
     [
         ("{{ text }}", "{{ text }}!", "prompt was sha256:*and is sha256:"),
-        ('Labels("yes", "no")', 'Labels("yes", "no", "maybe")', "answer.labels was *"),
+        ('Labels("yes", "no")', 'Labels("yes", "no", "maybe")', 'answer.labels gained [[]"maybe"]'),
         ("max_tokens=4", "max_tokens=5", "max_tokens was 4 and is 5"),
         ('RuleModel("big", seconds=0.06)', 'RuleModel("big", wrong={1: "yes"}, seconds=0.06)', "teacher.digest was sha256:"),
         ('wrong={0: "no"}, seconds=0.01)', "seconds=0.01)", "student.digest was sha256:"),
@@ -116,7 +133,7 @@ def test_a_lock_that_is_missing_unreadable_or_does_not_hold_the_gate_is_an_error
 
 
 def test_what_the_lock_cannot_give_is_refused(pytester, run, accepted):
-    """A gate that asks for the student, or a file with fixtures of its own, needs a run; such a file is never accepted."""
+    """A gate that asks for the student, or a file with fixtures of its own, needs a run; such a file is accepted without numbers."""
     edited(accepted, "def test_speed(comparison)", "def test_speed(comparison, student)")
     run("--distill-locked").stdout.fnmatch_lines(["*the lock holds no student, which bench_parity.py asks for*"])
     own = "@pytest.fixture(scope='module')\ndef student():\n    return good\n"
@@ -124,8 +141,10 @@ def test_what_the_lock_cannot_give_is_refused(pytester, run, accepted):
     run("--distill-locked").stdout.fnmatch_lines(["*the benchmark file brings its own student, and no lock tells*"])
     outcome = run("--distill-accept")
     assert outcome.ret == 0
-    outcome.stdout.fnmatch_lines(["lock: *not in it, for their files bring fixtures of their own: bench_parity.py::good"])
-    assert json.loads((pytester.path / LOCK).read_text())["comparisons"] == {}
+    outcome.stdout.fnmatch_lines(
+        ["lock: *without numbers to judge from, for their files bring fixtures of their own: bench_parity.py::good"]
+    )
+    assert lock.read(pytester.path / LOCK).comparisons["bench_parity.py::good"]["numbers"] == {}
 
 
 # Accepting
@@ -249,7 +268,7 @@ def test_a_gate_that_is_left_out_of_the_run_fails(run, result, accepted):
 
 def test_an_edited_row_fails_live_and_locked(pytester, run, result, accepted):
     """One changed held-out row is named by its task and content, where it is measured anew too."""
-    edited(pytester.path / "heldout.jsonl", '"even"', '"evem"')
+    edited(pytester.path / "heldout.jsonl", '"even"', '"odd"')
     assert run("--distill-base-lock=base.json").ret == 1
     (name,) = changed(result)
     assert name.startswith("heldout:parity=")
@@ -333,15 +352,120 @@ def test_a_base_lock_as_a_word_of_its_own_is_refused(run, accepted):
     [
         ("--distill-locked", "--distill-record"),
         ("--distill-locked", "--distill-live"),
-        ("--distill-locked", "--distill-plan"),
+        ("--distill-plan", "--distill-locked"),
         ("--distill-accept", "--distill-record"),
         ("--distill-record-only", "--distill-accept"),
         ("--distill-record-only", "--distill-locked"),
         ("--distill-drift=5", "--distill-locked"),
+        ("--distill-plan", "--distill-base-lock=base.json"),
     ],
 )
-def test_options_that_contradict_are_refused(run, accepted, options):
+def test_options_that_contradict_are_refused(run, options):
     """What asks, trains or writes does not go with what judges from the lock or accepts it."""
     outcome = run(*options)
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
-    outcome.stderr.fnmatch_lines(["*runs by itself*Leave out --distill-*"])
+    outcome.stderr.fnmatch_lines([f"*does not go with {options[1].split('=')[0]}: *Leave one of them out.*"])
+
+
+@pytest.mark.parametrize(
+    ("name", "fixture"),
+    [
+        ("student", "def student():\n    return good\n"),
+        ("comparison", "def comparison(comparison):\n    return comparison\n"),
+        ("distill_pairing", "def distill_pairing(distill_pairing):\n    return distill_pairing\n"),
+    ],
+)
+def test_a_fixture_of_ones_own_is_a_change_of_the_gate(run, result, accepted, name, fixture):
+    """A benchmark file that begins to bring a step of the data flow itself is named and fails, live; locked it needs a run."""
+    edited(accepted, "def test_accuracy(", f"@pytest.fixture(scope='module')\n{fixture}\ndef test_accuracy(")
+    assert run("--distill-base-lock=base.json").ret == 1
+    assert "fixtures:bench_parity.py::good" in [name.split("=")[0] for name in changed(result)]
+    assert run("--distill-locked", "--distill-base-lock=base.json").ret == 1
+
+
+def test_a_store_under_version_control_is_refused(pytester, run, accepted):
+    """With a base lock a store that was committed stops the run: a change could bring its own replies in it."""
+    assert run().ret == 0
+    for command in (["init", "-q"], ["add", "-f", ".distill/store"]):
+        subprocess.run(["git", *command], cwd=pytester.path, check=True)
+    outcome = run("--distill-base-lock=base.json")
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+    outcome.stderr.fnmatch_lines(["*.distill/store/*is under version control*git rm -r --cached .distill/store*"])
+    assert run().ret == 0
+    (pytester.path / ".distill").rename(pytester.path / "cache")
+    (pytester.path / ".distill").symlink_to("cache")
+    outcome = run("--distill-base-lock=base.json")
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+    outcome.stderr.fnmatch_lines(["*the store .distill/store lies behind a link*"])
+    (pytester.path / ".distill").unlink()
+    (pytester.path / ".git" / "HEAD").unlink()
+    outcome = run("--distill-base-lock=base.json")
+    assert outcome.ret == pytest.ExitCode.USAGE_ERROR
+    outcome.stderr.fnmatch_lines(["*git does not tell whether .distill/store is under version control*"])
+
+
+def test_a_lock_that_loosens_itself_for_the_next_change_fails(pytester, run, result, accepted):
+    """A change that loosens the limit in the lock alone is named, also where addopts ask to accept it."""
+    entries = json.loads((pytester.path / LOCK).read_text())["comparisons"]
+    entries["bench_parity.py::good"]["gates"][0]["limit"] = 0.5
+    lock.write(pytester.path / LOCK, entries)
+    pytester.makeini("[pytest]\ndistill_ladder = off\naddopts = --distill-accept\n")
+    for option in ((), ("--distill-locked",)):
+        assert run(*option, "--distill-base-lock=base.json").ret == 1
+        assert "limit:bench_parity.py::test_accuracy[good]:accuracy_drop<=0.5" in changed(result)
+
+
+def test_a_part_of_the_benchmarks_can_be_judged_from_the_lock(pytester, run, accepted):
+    """Without a base to compare with, one file or one gate is judged from the lock by itself; a gate that was deleted still fails."""
+    bench(pytester.path, name="bench_two.py", head=HEAD.replace('"parity"', '"other"'))
+    assert run("--distill-accept").ret == 0
+    assert run("--distill-locked", "bench_two.py").ret == 0
+    assert run("--distill-locked", "-k", "speed", "-n", "2").ret == 0
+    edited(accepted, "def test_accuracy(", "def not_accuracy(")
+    assert run("--distill-locked").ret == 1
+
+
+def test_a_lock_is_never_accepted_without_some_of_its_gates(pytester, run, accepted):
+    """Deselecting in workers, by addopts, or naming a gate in addopts is noticed; a skipped gate that leaves the lock is told."""
+    before = (pytester.path / LOCK).read_bytes()
+    assert run("--distill-accept", "-n", "2", "-k", "speed").ret == 1
+    pytester.makeini("[pytest]\ndistill_ladder = off\naddopts = bench_parity.py::test_speed\n")
+    assert run("--distill-accept").ret == pytest.ExitCode.USAGE_ERROR
+    assert (pytester.path / LOCK).read_bytes() == before
+    pytester.makeini("[pytest]\ndistill_ladder = off\n")
+    edited(accepted, "def test_accuracy(", "@pytest.mark.skip\ndef test_accuracy(")
+    outcome = run("--distill-accept")
+    assert outcome.ret == 0
+    outcome.stdout.fnmatch_lines(["lock: *; gone from it: bench_parity.py::test_accuracy[[]good]"])
+
+
+def test_accepting_again_what_is_unchanged_changes_nothing(pytester, run, accepted):
+    """The same numbers from the same inputs keep the date and place of the run that made them: the file stays byte for byte."""
+    assert run("--distill-accept").ret == 0
+    first = (pytester.path / LOCK).read_bytes()
+    assert run("--distill-accept").ret == 0
+    assert (pytester.path / LOCK).read_bytes() == first
+
+
+def test_a_refused_run_leaves_no_earlier_verdict(pytester, run, accepted):
+    """A run that a bad lock stops has taken the last result away: nobody can read it for its own."""
+    assert run().ret == 0
+    (pytester.path / LOCK).write_text("{")
+    assert run().ret == pytest.ExitCode.USAGE_ERROR
+    assert not (pytester.path / ".distill" / "results.json").exists()
+
+
+def test_a_broken_benchmark_is_no_removed_gate(run, result, accepted):
+    """Where collection failed the cause is that, and no gate is called removed."""
+    edited(accepted, "def test_accuracy(", "def test_accuracy((")
+    assert run("--distill-base-lock=base.json").ret != 0
+    assert result()["verdict"] == "error"
+    assert result()["changes"] == []
+
+
+def test_a_file_that_is_gone_is_named_in_a_sentence(pytester, run, accepted):
+    """A training file that is missing in a locked run is named, without a traceback."""
+    (pytester.path / "train.jsonl").unlink()
+    outcome = run("--distill-locked")
+    outcome.stdout.fnmatch_lines(["*task 'parity': cannot read train.jsonl: No such file or directory*"])
+    outcome.stdout.no_fnmatch_line("*Traceback*")

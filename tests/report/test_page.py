@@ -123,7 +123,7 @@ def a_comparison() -> dict[str, Any]:
         "inputs": {"task": "retrieval_routing", "heldout": {"rows": 400, "digest": f"sha256:{'4' * 64}"}},
         "inputs_digest": f"sha256:{'1' * 64}",
         "accepted": None,
-        "own": [],
+        "own_fixtures": [],
         "fingerprint": f"sha256:{'2' * 64}",
         "attempt": 3,
         "trained_seconds": 41.2,
@@ -430,7 +430,21 @@ def test_the_sample_is_made_as_results_makes_it(tmp_path):
     for by_data in ("classes", "slices", "answers"):
         real[by_data], sample[by_data] = (list(entry[by_data].values()) for entry in (real, sample))
     assert keys(real) == {key: item for key, item in keys(sample).items() if key in real}
-    of_the_run = {"id", "file", "line", "inputs", "own", "accepted", "inputs_digest", "fingerprint", "attempt", "trained_seconds", "from_store", "adapter", "recipe"}
+    of_the_run = {
+        "id",
+        "file",
+        "line",
+        "inputs",
+        "own_fixtures",
+        "accepted",
+        "inputs_digest",
+        "fingerprint",
+        "attempt",
+        "trained_seconds",
+        "from_store",
+        "adapter",
+        "recipe",
+    }
     assert set(sample) - set(real) == of_the_run | {
         "train_examples",
         "rejected",
