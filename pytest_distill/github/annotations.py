@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_distill.github.check import Checked
 from pytest_distill.github.places import source
-from pytest_distill.github.text import line as one_line
-from pytest_distill.report import visible
+from pytest_distill.github.text import one_line, unmarked
+from pytest_distill.report import can_be_let_through, visible
 
 MOST = 10  # annotations of one kind that a step may show
 MOST_UNITS = 4096  # of UTF-16, in which the runner counts a message before it cuts it
@@ -32,19 +33,23 @@ class Annotation:
 
 
 def findings(checked: Checked) -> list[Annotation]:
-    """Return all that is wrong, an annotation each: changes that fail first, then the cause of an error, then gates, errors before misses."""
+    """Return all that is wrong, an annotation each: changes that fail, then gates, errors before misses.
+
+    Between them the cause, where it is not said with one of these.
+    """
     result = checked.result
     found = [] if result is None else [*_changes(result)]
     others = [] if result is None else [*_gates(result), *_instead(result)]
-    if checked.verdict == "error" and (checked.doubted or not others):
-        found.append(Annotation("No verdict", f"error: {checked.cause}"))
+    told = others or (found and checked.verdict != "error")
+    if checked.doubted or (checked.verdict != "pass" and not told):
+        found.append(_cause(checked))
     return found + others
 
 
 def within(found: Sequence[Annotation], budget: int) -> tuple[list[Annotation], int]:
     """Return the first `budget` annotations, the last one saying how many more there are, and that number.
 
-    Messages are cut to what GitHub shows.
+    Messages are cut to what GitHub shows. The runner also writes them into the log: there a bar stands before each line but the first.
     """
     more = len(found) - min(len(found), budget)
     note = f"\n{more} more: see the summary of this step." if more else ""
@@ -66,25 +71,49 @@ def emit(found: Sequence[Annotation]) -> None:
 def _changes(result: Mapping[str, Any]) -> Iterator[Annotation]:
     for change in result["changes"]:
         if change["fails"]:
-            message = f"changed: {change['what']}\n--distill-allow-change allows it: {change['name']}"
+            message = f"changed: {change['what']}"
+            message += f"\n--distill-allow-change allows it: {change['name']}" if can_be_let_through(change) else ""
             yield Annotation("A change of the gate is not allowed", message, source(result, change["file"]), change["line"])
 
 
 def _gates(result: Mapping[str, Any]) -> Iterator[Annotation]:
     """Yield the gates that were not met, at the line of the first limit that was missed."""
-    missed: dict[str, int | None] = {}
-    marks: dict[str, int | None] = {}
-    for entry in result["comparisons"]:
-        marks.setdefault(entry["file"], entry["line"])
-        for judgement in entry["judgements"]:
-            if not judgement["shown"] and judgement["outcome"] != "no claim":
-                missed.setdefault(judgement["gate"], judgement["line"])
+    missed = _missed(result)
+    marks = {entry["file"]: entry["line"] for entry in result["comparisons"]}
     for outcome, title in GATES.items():
         for gate in result["gates"]:
             if gate["outcome"] == outcome:
-                file, name = gate["id"].partition("::")[::2]
+                file, name = _file_and_name(gate["id"], marks)
                 line = missed.get(gate["id"]) or marks.get(file)
-                yield Annotation(title, f"{outcome}: {one_line(name, 200)}\n{gate['message']}", source(result, file), line)
+                message = f"{outcome}: {one_line(name, 200)}\n{gate['message']}".rstrip()
+                yield Annotation(title, message, source(result, file), line)
+
+
+def _missed(result: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the gates with a limit that is not shown, in their order, each with the line of the first."""
+    missed: dict[str, int | None] = {}
+    for entry in result["comparisons"]:
+        for judgement in entry["judgements"]:
+            if not judgement["shown"] and judgement["outcome"] != "no claim":
+                missed.setdefault(judgement["gate"], judgement["line"])
+    return missed
+
+
+def _file_and_name(gate: str, files: Iterable[str]) -> tuple[str, str]:
+    """Return both parts of a gate's id; a folder may be called ``x::y``, so the file is one of `files` where it can be."""
+    known = [file for file in files if gate.startswith(f"{file}::")]
+    file = max(known or re.findall(r"\A.*?\.py(?=::)", gate, re.DOTALL) or [gate.partition("::")[0]], key=len)
+    return file, gate[len(file) + 2 :]
+
+
+def _cause(checked: Checked) -> Annotation:
+    """Return why there is no pass, at the limit that was passed over where it is one, as by a gate that is expected to fail."""
+    if checked.verdict == "error" or checked.result is None:
+        return Annotation("No verdict", f"error: {checked.cause}")
+    result = checked.result
+    gate, line = next(iter(_missed(result).items()), (None, None))
+    file = gate and _file_and_name(gate, (entry["file"] for entry in result["comparisons"]))[0]
+    return Annotation(f"The verdict is {checked.verdict}", f"{checked.verdict}: {checked.cause}", source(result, file), line)
 
 
 def _instead(result: Mapping[str, Any]) -> Iterator[Annotation]:
@@ -97,8 +126,8 @@ def _instead(result: Mapping[str, Any]) -> Iterator[Annotation]:
 
 
 def _fitting(message: str, note: str) -> str:
-    """Return a message of which no character is unseen and, with the note at its end, nothing is cut by the runner."""
-    shown = visible(message)
+    """Return a message of which no character is unseen, no line looks like one of ours and, with the note, nothing is cut by the runner."""
+    shown = unmarked(visible(message)).replace("\n", "\n| ")
     units, room = shown.encode("utf-16-le"), 2 * (MOST_UNITS - len(note))
     if len(units) > room:  # half a character at the cut goes too
         shown = units[: room - 2].decode("utf-16-le", "ignore") + "…"

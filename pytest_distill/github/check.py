@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_distill import results
 from pytest_distill.errors import DistillError
+from pytest_distill.github.places import from_workspace
 from pytest_distill.github.shape import RESULT
 
 MODES = ("locked", "gpu", "record", "drift")
@@ -56,7 +57,7 @@ def checked(path: Path, mode: str, status: str) -> Checked:
         return Checked(result, "error", result["cause"])
     fault = _at_odds(result) or _of_mode(result, mode)
     if not fault and result["verdict"] == "pass":
-        fault = _passes(result) or ("" if status == "0" else f"the verdict is pass, and {ended}")
+        fault = _passes(result, mode) or ("" if status == "0" else f"the verdict is pass, and {ended}")
     return Checked(result, "error", f"{fault}. {WAY_OUT}", doubted=True) if fault else Checked(result, result["verdict"], result["cause"])
 
 
@@ -94,30 +95,30 @@ def _at_odds(result: Mapping[str, Any]) -> str:
 def _of_mode(result: Mapping[str, Any], mode: str) -> str:
     """Return in which way a result is not one of `mode`, or nothing."""
     for name, (key, _) in INSTEAD.items():
-        if mode == name and (not result[key] or result["gates"]):
-            return f"the mode is {mode}, and the result holds " + ("gates" if result["gates"] else f"nothing under {key!r}")
+        held = result["gates"] or result["changes"]
+        if mode == name and (held or not result[key]):
+            return f"the mode is {mode}, and the result holds " + ("gates" if held else f"nothing under {key!r}")
         if mode != name and result[key]:
             return f"the mode is {mode}, and the result is one of mode {name}"
     if mode in INSTEAD:
         return ""
-    if not result["gates"]:
-        return "no gate ran: nothing was collected"
     if result["locked"] != (mode == "locked"):
         return f"the mode is {mode}, and the result was {'judged' if result['locked'] else 'not judged'} from the lock"
-    skipped = all(gate["outcome"] == "skipped" for gate in result["gates"])
-    return f"no gate ran: all {len(result['gates'])} were skipped" if skipped else ""
+    if result["root"] != ".":  # then the lock that was read, and the base commit's that it was compared with, are of two folders
+        here, root = from_workspace(Path()), from_workspace(Path(result["root"]))
+        return (
+            f"the project is said to lie in {here!r}, and pytest's root folder, whose lock holds, is {root!r}. Give the root folder as"
+            f" the input path, or put a pytest.ini into {here!r}"
+        )
+    return ""
 
 
-def _passes(result: Mapping[str, Any]) -> str:
+def _passes(result: Mapping[str, Any], mode: str) -> str:
     """Return what stands beside a pass and cannot, or nothing."""
-    failing = [change["name"] for change in result["changes"] if change["fails"]]
-    if failing:
-        return f"the verdict is pass, and {len(failing)} changes of the gate fail; first: {failing[0]}"
-    for key, fatal in INSTEAD.values():
+    if mode in INSTEAD:
+        key, fatal = INSTEAD[mode]
         words = [entry["words"] for entry in result[key] if entry["outcome"] in fatal]
-        if words:
-            return f"the verdict is pass, and {len(words)} of {len(result[key])} models are not as that says; first: {words[0]}"
-    if not result["gates"]:
-        return ""
-    verdict, cause = results.verdict(result["gates"], result["collected"], result["comparisons"], "")
+        many = f"{len(words)} of {len(result[key])} models"
+        return f"the verdict is pass, and {many} are not as that says; first: {words[0]}" if words else ""
+    verdict, cause = results.verdict(result["gates"], result["collected"], result["comparisons"], "", result["changes"])
     return "" if verdict == "pass" else f"the verdict is pass, and the gates say {verdict}: {cause}"

@@ -26,6 +26,6 @@ def source(result: Mapping[str, str], file: str | None) -> str | None:
     return in_workspace(result["root"], file) if file else None
 
 
-def shown(path: Path) -> str:
+def from_workspace(path: Path) -> str:
     """Return a path as seen from the workspace, or whole where it lies outside of it."""
     return in_workspace(str(path)) or str(path.absolute())

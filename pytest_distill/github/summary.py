@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_distill.github.check import Checked
-from pytest_distill.github.places import shown, source
+from pytest_distill.github.places import from_workspace, source
 from pytest_distill.github.text import cell, fence, span
+from pytest_distill.report import can_be_let_through, change_outcome
 from pytest_distill.report.terminal import amount, confidence
 
 # Bytes of UTF-8 that each part may take: together, and with what stands around them, less than the 1 MiB that GitHub shows.
@@ -29,6 +30,11 @@ KINDS = {"introduced": "lost", "unlabelled": "without a label"}
 Item = TypeVar("Item")
 
 
+def headline(checked: Checked) -> str:
+    """Return the verdict and its cause, which open the summary."""
+    return f"**Verdict: {checked.verdict}**, because: {span(checked.cause, MOST_CAUSE)}"
+
+
 def markdown(checked: Checked, path: Path, annotated: int, more: int) -> str:
     """Return the summary, always under 1 MiB of UTF-8.
 
@@ -38,7 +44,7 @@ def markdown(checked: Checked, path: Path, annotated: int, more: int) -> str:
         annotated: how many annotations there are; `more`: how many found no room.
     """
     result = checked.result
-    blocks = [f"**Verdict: {checked.verdict}**, because: {span(checked.cause, MOST_CAUSE)}"]
+    blocks = [headline(checked)]
     if more:
         blocks.append(f"{annotated} of {annotated + more} findings are annotated; {more} more stand only here and in the report.")
     if result is not None:
@@ -92,7 +98,7 @@ def _accepted(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _drift(result: Mapping[str, Any]) -> Iterator[str]:
     def write(entry: Mapping[str, Any]) -> Sequence[str]:
-        return [*_asked(entry), _words(entry["outcome"], ("moved", "error")), _dollars(entry["cost_usd"]), cell(entry["words"], 500)]
+        return [*_asked(entry), _outcome(entry["outcome"], ("moved", "error")), _dollars(entry["cost_usd"]), cell(entry["words"], 500)]
 
     yield from _table("drift", ("task", "role", "model", "outcome", "cost", "in words"), result["drift"], write)
 
@@ -100,7 +106,7 @@ def _drift(result: Mapping[str, Any]) -> Iterator[str]:
 def _recorded(result: Mapping[str, Any]) -> Iterator[str]:
     def write(entry: Mapping[str, Any]) -> Sequence[str]:
         counts = [f"{entry[name]:,}" for name in ("held", "asked", "failed")]
-        words = [_words(entry["outcome"], ("error",)), _dollars(entry["cost_usd"]), cell(entry["words"], 500)]
+        words = [_outcome(entry["outcome"], ("error",)), _dollars(entry["cost_usd"]), cell(entry["words"], 500)]
         return [*_asked(entry), *counts, *words]
 
     head = ("task", "role", "model", "held before", "asked", "not had", "outcome", "cost", "in words")
@@ -111,7 +117,7 @@ def _asked(entry: Mapping[str, Any]) -> list[str]:
     return [cell(entry[name], 100) for name in ("task", "role", "model")]
 
 
-def _words(outcome: str, bad: Sequence[str]) -> str:
+def _outcome(outcome: str, bad: Sequence[str]) -> str:
     return f"**{outcome}**" if outcome in bad else outcome
 
 
@@ -125,16 +131,13 @@ def _missed(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _changes(result: Mapping[str, Any]) -> Iterator[str]:
     def write(change: Mapping[str, Any]) -> str:
-        state = (
-            "**fails**" if change["fails"] else "allowed" if change["allowed"] else "weakens" if change["weakens"] else "does not weaken"
-        )
         where = source(result, change["file"])
         at = "" if where is None else f" in {span(where + ('' if change['line'] is None else ':' + str(change['line'])))}"
         was, now = (span(change[name]) if change[name] else "nothing" for name in ("was", "now"))
-        text = f"- {state}: {span(change['what'])}{at}: was {was}, is {now}"
+        text = f"- {_outcome(change_outcome(change), ('fails',))}: {span(change['what'])}{at}: was {was}, is {now}"
         # Written for a shell; the action's input allow-changes takes the name alone.
         allow = f"--distill-allow-change {shlex.quote(change['name'])}"
-        return f"{text}. To allow it: {span(allow, 2000)}" if change["fails"] else text
+        return f"{text}. To allow it: {span(allow, 2000)}" if can_be_let_through(change) else text
 
     if result["changes"]:
         yield "#### What changed in the gate"
@@ -178,9 +181,9 @@ def _dollars(cost: float | None) -> str:
 def _report(path: Path) -> Iterator[str]:
     page = path.parent / "report.html"
     if page.is_file():
-        yield f"The report: {span(shown(page), 500)}"
+        yield f"The report: {span(from_workspace(page), 500)}"
     if path.is_file():
-        yield f"The result: {span(shown(path), 500)}"
+        yield f"The result: {span(from_workspace(path), 500)}"
 
 
 def _table(name: str, head: Sequence[str], items: Sequence[Item], write: Callable[[Item], Sequence[str]]) -> Iterator[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from pytest_distill.report import visible
 
 MOST_SPAN = 300  # characters
 MOST_FENCE = 1500
+_MARK = re.compile(r"##(?=[^\s#])")
 
 
 def cut(text: str, most: int) -> str:
@@ -16,14 +18,14 @@ def cut(text: str, most: int) -> str:
     return visible(text[:most]) + (f"… ({rest:,} more characters)" if rest > 0 else "")
 
 
-def line(text: str, most: int = MOST_SPAN) -> str:
+def one_line(text: str, most: int = MOST_SPAN) -> str:
     """Return `text` cut, on one line: ends of lines and tabs are written as escapes."""
     return cut(text, most).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def span(text: str, most: int = MOST_SPAN) -> str:
     """Return `text` as a code span of Markdown, on one line."""
-    shown = line(text, most)
+    shown = one_line(text, most)
     if not shown.strip():
         return "(empty)"
     ticks = _ticks(shown, 1)
@@ -43,10 +45,29 @@ def fence(text: str, most: int = MOST_FENCE) -> str:
     return f"{ticks}text\n{shown}\n{ticks}"
 
 
+def unmarked(text: str) -> str:
+    """Return `text` without what readers of a log take for a mark or an order wherever it stands: ``##[group]``, ``##vso[…]``."""
+    return _MARK.sub("## ", text)
+
+
 def harmless(printed: str) -> str:
-    """Return a line of ours, and what it quotes, so that a runner that reads the log takes no part of it for a command."""
-    shown = visible(printed.replace("\n", " ")).replace("##[", "## [")
+    """Return a line of ours, and what it quotes, so that nothing that reads the log takes a part of it for a command."""
+    shown = unmarked(visible(printed.replace("\n", " ")))
     return f"| {shown}" if shown.lstrip().startswith("::") else shown
+
+
+def for_people(markdown: str) -> Iterator[str]:
+    """Yield the lines of a summary as they may be printed; before those in a fence stands a bar, so that none looks like one of ours."""
+    closing = ""
+    for row in markdown.split("\n"):
+        printed = row
+        if row == closing:
+            closing = ""
+        elif closing:
+            printed = f"| {row}"
+        elif row.startswith("```"):
+            closing = row.removesuffix("text")
+        yield harmless(printed)
 
 
 def _ticks(shown: str, fewest: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -103,7 +102,7 @@ class Locking:
         entry = self.own.comparisons.get(pairing.id)
         if pairing.own_fixtures:
             raise LockError(
-                f"{pairing.id}: the benchmark file brings its own {', '.join(pairing.own_fixtures)}, and no lock tells what that returns. Run it without --distill-locked."
+                f"{pairing.id}: the benchmark file brings its own {', '.join(sorted(pairing.own_fixtures))}, and no lock tells what that returns. Run it without --distill-locked."
             )
         if entry is None:
             raise LockError(f"{self.own.shown} does not hold {pairing.id}. {NEEDS_A_RUN}.")
@@ -119,9 +118,9 @@ class Locking:
 
         def enter(change: lock.Change, hint: str, *, fails: bool) -> None:
             allowed = change.name in settings.allowed
-            before = found.get(change.name, {"what": change.what + hint, "fails": False})  # both locks may differ from the run in one way
-            fails = before["fails"] or (fails and not allowed)
-            found[change.name] = {**asdict(change), "what": before["what"], "allowed": allowed, "fails": fails}
+            # Both locks may differ from the run in one way: what was found first stands nearer to where it is to be mended.
+            entry = found.setdefault(change.name, {**asdict(change), "what": change.what + hint, "allowed": allowed, "fails": False})
+            entry["fails"] = entry["fails"] or (fails and not allowed)
 
         if self.own and settings.locked:
             # A lock that is judged from must list the gates as they are, or the next change to them would go unseen. Where inputs changed
@@ -199,8 +198,7 @@ def _refuse_committed_store(config: pytest.Config, settings: Settings) -> None:
         pytest.UsageError: git has files of the store, or it cannot be told: behind a link, or where git does not answer.
     """
     store, root = settings.store, config.rootpath
-    inside = os.path.relpath(store, root)
-    if not inside.startswith("..") and store.resolve() != root.resolve() / inside:
+    if store.is_relative_to(root) and store.resolve() != root.resolve() / store.relative_to(root):
         raise pytest.UsageError(
             f"--distill-base-lock: the store {shown_path(store)} lies behind a link, which a change may have brought. Remove it."
         )

@@ -320,6 +320,13 @@ class Run:
         if self.result["verdict"] != "pass" and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    def _root(self) -> str:
+        """Return where the root folder lies, seen from the folder in which pytest was started."""
+        try:
+            return Path(os.path.relpath(self.config.rootpath, self.config.invocation_params.dir)).as_posix()
+        except ValueError:  # Windows: on another drive
+            return self.config.rootpath.as_posix()
+
     def _result(self) -> dict[str, Any]:
         ledger = [self._gates[nodeid] for nodeid in sorted(self._gates)]
         comparisons = [self._comparisons[key] for key in sorted(self._comparisons)]
@@ -345,7 +352,7 @@ class Run:
             "seconds": round(time.monotonic() - self._clock, 1),
             "evidence": self.settings.evidence,
             "locked": self.settings.locked,
-            "root": Path(os.path.relpath(self.config.rootpath, self.config.invocation_params.dir)).as_posix(),
+            "root": self._root(),
             "command": shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
             "environment": results.environment(self.config.rootpath),
             "gates": shown,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,6 +24,16 @@ def visible(text: object) -> str:
     whole = str(text)
     shown = _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", whole[:MOST_TEXT])
     return shown if len(whole) <= MOST_TEXT else f"{shown}… ({len(whole) - MOST_TEXT} more characters)"
+
+
+def change_outcome(change: Mapping[str, Any]) -> str:
+    """Return what a change of the gate comes to: fails, allowed, weakens or changed."""
+    return "fails" if change["fails"] else "allowed" if change["allowed"] else "weakens" if change["weakens"] else "changed"
+
+
+def can_be_let_through(change: Mapping[str, Any]) -> bool:
+    """Return whether a change fails that an allowance by its name is meant for; of others ``what`` says what to do."""
+    return bool(change["fails"] and change["weakens"])
 
 
 def templates() -> Environment:

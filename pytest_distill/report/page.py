@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.files import write_whole
-from pytest_distill.report import TEMPLATES, templates, visible
+from pytest_distill.report import TEMPLATES, change_outcome, templates, visible
 from pytest_distill.report.terminal import amount, confidence
 from pytest_distill.verdict import percent
 
@@ -22,7 +22,13 @@ MOST_BYTES = 1_700_000  # of escaped text in error rows, so that the whole page 
 def render(result: Mapping[str, Any]) -> str:
     """Return the page for a result as `results` builds it; all its text is escaped."""
     environment = templates()
-    environment.filters |= {"percent": percent, "visible": visible, "amount": amount, "confidence": confidence}
+    environment.filters |= {
+        "percent": percent,
+        "visible": visible,
+        "amount": amount,
+        "confidence": confidence,
+        "change_outcome": change_outcome,
+    }
     # Free of quotes, angle brackets and ampersands (a test holds it to that), so that escaping leaves it, and its hash, as they are.
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     room = MOST_BYTES // max(len(result["comparisons"]), 1)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_distill.report import visible
+from pytest_distill.report import can_be_let_through, change_outcome, visible
 from pytest_distill.verdict import percent
 
 
@@ -144,9 +144,8 @@ def _recorded(entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _change(change: Mapping[str, Any]) -> Iterator[str]:
-    kind = "fails" if change["fails"] else "allowed" if change["allowed"] else "weakens" if change["weakens"] else "changed"
-    yield f"{kind:<10} {change['what']}"
-    if change["fails"]:
+    yield f"{change_outcome(change):<10} {change['what']}"
+    if can_be_let_through(change):
         yield f"           to let it through: --distill-allow-change {shlex.quote(change['name'])}"
 
 

@@ -53,7 +53,8 @@ def gpu() -> str | None:
 
 def tracked(root: Path, folder: Path) -> list[str] | None:
     """Return the files below `folder` that git has under version control; None where there is a repository that does not tell."""
-    found = _git(root, "ls-files", "--", str(folder))
+    inside = folder.relative_to(root) if folder.is_relative_to(root) else folder
+    found = _git(root, "ls-files", "--", f":(icase,literal){inside.as_posix()}")  # some file systems take .Distill for .distill
     if found is None:
         return None if any((parent / ".git").exists() for parent in (root, *root.parents)) else []
     return found.splitlines()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_distill.github.__main__ import main
-from tests.github.runner import Effect, effects, outputs, summary_taken
+from tests.github.runner import Effect, effects, marks, outputs, summary_taken, written
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.chdir(project)
 
-    def run(result: Any, mode: str = "gpu", status: str = "", annotations: int = 10) -> Step:
+    def run(result: Any, mode: str = "gpu", status: str = "", annotations: int | str = 10) -> Step:
         path = Path(".distill", "results.json")
         if result is not None:
             path.write_bytes(result if isinstance(result, bytes) else json.dumps(result).encode("ascii"))
@@ -61,10 +61,13 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             code = main([str(path), "--mode", mode, "--status", ended if status != "none" else "", "--annotations", str(annotations)])
         log.flush()
         assert trouble.getvalue() == ""
+        assert (tmp_path / "ENV").read_bytes() == b""
         assert (path.read_bytes() if path.is_file() else None) == before, "the result is kept as it is"
         summary = (tmp_path / "STEP_SUMMARY").read_bytes() if (tmp_path / "STEP_SUMMARY").is_file() else b""
         assert summary == b"" or summary_taken(summary)
-        written = (tmp_path / "OUTPUT").read_bytes().decode("utf-8") if (tmp_path / "OUTPUT").is_file() else ""
-        return Step(code, log.buffer.getvalue().decode("utf-8"), outputs(written), summary.decode("utf-8"))
+        values = (tmp_path / "OUTPUT").read_bytes().decode("utf-8") if (tmp_path / "OUTPUT").is_file() else ""
+        done = Step(code, log.buffer.getvalue().decode("utf-8"), outputs(values), summary.decode("utf-8"))
+        assert marks(written(done.log)) == [effect.kind for effect in done.effects], "no text is shown as an error, or folds the log"
+        return done
 
     return run

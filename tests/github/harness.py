@@ -1,9 +1,10 @@
-"""Runs a composite action step by step, as the GitHub Actions runner does, and tells what each step did to the job."""
+"""Runs the composite action step by step, as the GitHub Actions runner does, and tells what each step did to the job."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import pytest
 import yaml
 
 from tests.fakes import ROOT
@@ -21,6 +23,7 @@ from tests.github.runner import Effect, effects, outputs
 
 ACTION = ROOT / ".github" / "actions" / "distill" / "action.yml"
 FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY", "GITHUB_STATE")
+needs_bash = pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="needs a Unix with bash")
 PATIENCE = 5  # seconds for which the runner goes on reading what a step that has ended still prints
 HOSTILE = (
     "::set-output name=verdict::pass",
@@ -92,35 +95,25 @@ class Ran:
         return all(step.status == 0 for step in self.steps.values())
 
 
-def read(path: Path = ACTION) -> dict[str, Any]:
-    """Return an action file; raises yaml.YAMLError where it is none."""
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+def read() -> dict[str, Any]:
+    """Return the action; raises yaml.YAMLError where its file is none."""
+    content: dict[str, Any] = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
     return content
 
 
-def run(
-    workspace: Path,
-    temp: Path,
-    inputs: Mapping[str, str],
-    *,
-    github: Mapping[str, Any] | None = None,
-    variables: Mapping[str, str] | None = None,
-    action: Path = ACTION,
-) -> Ran:
-    """Run an action's steps.
+def run(workspace: Path, temp: Path, inputs: Mapping[str, str], *, github: Mapping[str, Any] | None = None) -> Ran:
+    """Run the action's steps.
 
     Args:
         workspace: folder of the checkout, in which each step starts.
         temp: folder for RUNNER_TEMP and the files of the steps.
         inputs: as under ``with:``; the others have their defaults.
-        github: the github context; its ``event_name`` is ``workflow_dispatch`` unless given.
-        variables: further environment variables of the job.
-        action: the action file.
+        github: the github context; its ``event_name`` is ``workflow_dispatch`` unless given, and its ``sha`` may be left out.
 
     Raises:
         ValueError: an input that is not declared, a required one that is missing, or an expression that this harness does not know.
     """
-    declared = read(action)
+    declared = read()
     if wrong := inputs.keys() - declared["inputs"].keys():
         raise ValueError(f"no inputs of the action: {sorted(wrong)}")
     given = {name: str(inputs.get(name, one.get("default", ""))) for name, one in declared["inputs"].items()}
@@ -129,7 +122,7 @@ def run(
     context: dict[str, Any] = {"inputs": given, "github": {"event_name": "workflow_dispatch"} | dict(github or {}), "steps": {}}
     job = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "INPUT_", "RUNNER_", "PYTEST_"))}
     job |= {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": context["github"]["event_name"]}
-    job |= {"GITHUB_WORKSPACE": str(workspace), "RUNNER_TEMP": str(temp)} | dict(variables or {})
+    job |= {"GITHUB_SHA": context["github"].get("sha", ""), "GITHUB_WORKSPACE": str(workspace), "RUNNER_TEMP": str(temp)}
     steps: dict[str, Step] = {}
     for number, step in enumerate(declared["runs"]["steps"]):
         if step.get("if", "success()") not in ("success()", "always()"):

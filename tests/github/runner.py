@@ -7,7 +7,7 @@ matchers are not followed further than their being added, nor is the masking of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 MOST_SUMMARY = 1024 * 1024  # bytes; a larger summary is dropped with an error
@@ -15,18 +15,20 @@ MOST_MESSAGE = 4096  # UTF-16 units; the rest of an annotation's message is cut 
 MOST_ANNOTATIONS = 10  # shown of each kind and step
 STOP = "stop-commands"
 ISSUES = ("error", "warning", "notice")
+WRITTEN = (*ISSUES, "debug", "group", "endgroup")
 DISABLED = ("set-env", "add-path")
 NAMED = ("set-output", "save-state")
 TEXTS = ("add-mask", "add-matcher", "remove-matcher", "debug", "group", "endgroup", "echo")
 REGISTERED = frozenset({STOP, *ISSUES, *DISABLED, *NAMED, *TEXTS})
 NOT_TOKENS = frozenset({"", "pause-logging"})
-NOT_FROM_ENV = "NODE_OPTIONS"
 
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 # What .NET trims as white space. The file, group, record and unit separators, which Python strips as well, are not among it.
 _BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 # The runner compares strings under the culture of its machine, to which these characters are not there at all.
 _IGNORED = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+# Viewers of a log render some of these words at the start of a line; here it is all of them, wherever they stand.
+_MARK = re.compile(r"##\[([a-z-]+)", re.IGNORECASE)
 _SEPARATOR = re.compile(f":[{_IGNORED}]*:")
 _ESCAPES = {"%0D": "\r", "%0A": "\n"}
 _V2_DATA = {**_ESCAPES, "%25": "%"}
@@ -60,25 +62,49 @@ def lines(log: str) -> list[str]:
 
 def effects(log: str) -> list[Effect]:
     """Return what the lines of a step's log did, in their order; lines that are only shown are left out."""
-    found: list[Effect] = []
+    return [effect for _, effect in _read(log) if effect is not None]
+
+
+def written(log: str) -> list[str]:
+    """Return the lines of a step's log as they are kept for people to read.
+
+    The message of an annotation is written as it is, after a mark; no command in it is run. Commands that say nothing to people are left out.
+    """
+    found: list[str] = []
+    for line, effect in _read(log):
+        if effect is None or effect.kind in {STOP, "resume"}:
+            found.append(line)
+        elif effect.kind == "failed":
+            found.append(f"##[error]Unable to process command '{line}' successfully.")
+        elif effect.kind in WRITTEN:
+            found += lines(f"##[{effect.kind}]{effect.data}")
+    return found
+
+
+def marks(log_lines: Iterable[str]) -> list[str]:
+    """Return the marks in lines that people read, in small letters: what is shown as an error, folds a part of the log, or ends it."""
+    return [mark.lower() for line in log_lines for mark in _MARK.findall(line)]
+
+
+def _read(log: str) -> Iterator[tuple[str, Effect | None]]:
+    """Yield each line of a log, and what it did."""
     counted = dict.fromkeys(ISSUES, 0)
     token: str | None = None
     for line in lines(log):
         command = _command(line, REGISTERED if token is None else REGISTERED | {token})
-        if command is None:
+        if command is None or token not in (None, command.kind):
+            yield line, None
             continue
         if token is not None:
-            if command.kind == token:
-                found.append(Effect("resume", token))
-                token = None
+            yield line, Effect("resume", token)
+            token = None
             continue
         if command.kind == STOP and _is_token(command.data):
             token = command.data.lower()
         elif command.kind in ISSUES:
             counted[command.kind] += 1
             command = Effect(command.kind, _cut(command.data), command.properties, counted[command.kind] <= MOST_ANNOTATIONS)
-        found.append(Effect("failed", command.kind) if _fails(command) else command)
-    return found
+        yield line, Effect("failed", command.kind) if _fails(command) else command
 
 
 def outputs(text: str) -> dict[str, str]:
@@ -88,15 +114,6 @@ def outputs(text: str) -> dict[str, str]:
         ValueError: the runner refuses the file, and the step fails.
     """
     return dict(_pairs(text))
-
-
-def environment(text: str) -> dict[str, str]:
-    """Return the variables that a step set with its GITHUB_ENV file, without the one that it may not set.
-
-    Raises:
-        ValueError: the runner refuses the file, and the step fails.
-    """
-    return {name: value for name, value in _pairs(text) if name.upper() != NOT_FROM_ENV}
 
 
 def summary_taken(data: bytes) -> bool:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-import sys
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.github import harness
-from tests.github.harness import FILES, HOSTILE, Job
+from tests.github.harness import FILES, HOSTILE, Job, needs_bash
 from tests.github.runner import effects
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands in for the interpreter")
+pytestmark = needs_bash  # a shell script stands in for the interpreter
 
 OWN = ["remove-matcher", "stop-commands", "resume"]
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    return Job(tmp_path)
+    made = Job(tmp_path)
+    subprocess.run(["git", "init", "--quiet", str(made.workspace)], check=True)
+    return made
 
 
 def kinds(log: str) -> list[str]:
@@ -78,14 +80,15 @@ def test_a_mode_is_these_options(job, mode, more, options):
     ran = job.run(mode, **more)
     folder, *arguments = job.called("pytest")
     assert folder == str(job.workspace)
-    assert arguments[:5] == [
+    assert arguments[:6] == [
         "-m",
         "pytest",
         "--distill",
         f"--distill-evidence={more.get('evidence', 'strict')}",
         f"--distill-out={job.workspace}/./.distill",
+        f"--distill-store={job.workspace}/./.distill/store",
     ]
-    assert arguments[5:] == options
+    assert arguments[6:] == options
     assert ran.passed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.fakes import ROOT, bench
-from tests.github.harness import FILES, HOSTILE, Job, Ran
+from tests.github.harness import FILES, HOSTILE, Job, Ran, needs_bash
 from tests.github.runner import summary_taken
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands in for the interpreter")
+pytestmark = needs_bash  # a shell script stands in for the interpreter
 
 LOCK = "distill.lock.json"
 ALLOWED = "limit:bench_parity.py::test_accuracy[good]:accuracy_drop<=0.08"
@@ -39,17 +40,26 @@ def git(folder: Path, *words: str) -> str:
     return subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def commit(folder: Path) -> str:
-    """Commit all there is, and return the commit."""
+def commit(folder: Path, *, ignored: bool = False) -> str:
+    """Commit all there is, where asked what git is told to ignore too, and return the commit."""
     if not (folder / ".git").exists():
         git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
+    git(folder, "add", "--all", *(["--force"] if ignored else []))
     git(folder, "commit", "--quiet", "--allow-empty", "--message", "a change")
     return git(folder, "rev-parse", "HEAD")
 
 
-def pull_request(base: str) -> dict[str, Any]:
-    return {"event_name": "pull_request", "event": {"pull_request": {"base": {"sha": base}}}}
+def merged(folder: Path, base: str) -> str:
+    """Merge what is checked out into a base commit, as GitHub does for a pull request, and return the commit, which is checked out then."""
+    head = git(folder, "rev-parse", "HEAD")
+    git(folder, "checkout", "--quiet", "--detach", base)
+    git(folder, "merge", "--quiet", "--no-ff", "--message", "a merge", head)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def pull_request(sha: str) -> dict[str, Any]:
+    """The event of a pull request that GitHub has merged into this commit; the base commit that it names is out of date."""
+    return {"event_name": "pull_request", "sha": sha, "event": {"pull_request": {"base": {"sha": "1" * 40}}, "before": "2" * 40}}
 
 
 def merge_group(base: str) -> dict[str, Any]:
@@ -76,12 +86,20 @@ def job(tmp_path: Path) -> Job:
     return made
 
 
-@pytest.mark.parametrize(("event", "mode"), [(pull_request, "locked"), (merge_group, "gpu"), (push, "locked")])
+def pulled(folder: Path, base: str) -> dict[str, Any]:
+    return pull_request(merged(folder, base))
+
+
+@pytest.mark.parametrize(
+    ("event", "mode"),
+    [(pulled, "locked"), (lambda folder, base: merge_group(base), "gpu"), (lambda folder, base: push(base), "locked")],
+    ids=["pull_request", "merge_group", "push"],
+)
 def test_the_lock_of_the_base_commit_is_compared_with(job, event, mode):
     """On each of the three events the run gets the project's lock as the base commit has it, byte by byte, also in a folder below."""
-    base = git(job.workspace, "rev-parse", "HEAD~1")
+    happened = event(job.workspace, git(job.workspace, "rev-parse", "HEAD~1"))
     for path, folder in ((".", job.workspace.name), ("é, of blanks", "é, of blanks")):
-        gates = job.run(mode, path=path, github=event(base)).steps["gates"]
+        gates = job.run(mode, path=path, github=happened).steps["gates"]
         given = job.called("pytest")[-1].removeprefix("--distill-base-lock=")
         assert Path(given).read_text(encoding="utf-8") == f"then {folder}"
         assert gates.outputs == {"status": "0"}
@@ -90,15 +108,16 @@ def test_the_lock_of_the_base_commit_is_compared_with(job, event, mode):
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (pull_request, "the base commit has no distill.lock.json in '.': the gate is compared with no other"),
-        (lambda first: push("0" * 40), "the branch is new and has no base commit"),
-        (lambda first: {"event_name": "schedule"}, "a run by schedule has no base commit"),
+        (pulled, "the base commit has no distill.lock.json in '.': the gate is compared with no other"),
+        (lambda folder, first: push(first), "the base commit has no distill.lock.json in '.'"),
+        (lambda folder, first: push("0" * 40), "the branch is new and has no base commit"),
+        (lambda folder, first: {"event_name": "schedule"}, "a run by schedule has no base commit"),
     ],
 )
 def test_a_base_without_a_lock_is_said(job, event, words):
     """Where there is nothing to compare with the gates run all the same, and the log says so."""
     first = git(job.workspace, "rev-list", "--max-parents=0", "HEAD")
-    gates = job.run("locked", github=event(first)).steps["gates"]
+    gates = job.run("locked", github=event(job.workspace, first)).steps["gates"]
     assert f"distill: {words}" in gates.log
     assert job.called("pytest")[-1] == "--distill-locked"
     assert gates.outputs == {"status": "0"}
@@ -107,11 +126,16 @@ def test_a_base_without_a_lock_is_said(job, event, words):
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (pull_request("1" * 40), f"the base commit {'1' * 40} is not in the checkout. Give actions/checkout the input fetch-depth: 0."),
+        (
+            pull_request("3" * 40),
+            f"the first parent of the merge commit {'3' * 40} is not in the checkout. Give actions/checkout fetch-depth: 0",
+        ),
+        ({**pull_request("3" * 40), "event_name": "pull_request_target"}, "pull_request_target gives a pull request's code"),
+        (push("1" * 40), f"the base commit {'1' * 40} is not in the checkout. Give actions/checkout the input fetch-depth: 0."),
         (push("--output=x"), "the base commit is '--output=x', which is no commit."),
         (push("HEAD"), "the base commit is 'HEAD'"),
         (merge_group("0" * 39), "the base commit is '000"),
-        (pull_request(""), "this pull_request names no base commit to compare with."),
+        (push(""), "this push names no base commit to compare with."),
     ],
 )
 def test_a_base_that_cannot_be_had_is_an_error(job, event, words):
@@ -126,16 +150,85 @@ def test_a_base_that_cannot_be_had_is_an_error(job, event, words):
 
 
 def test_a_checkout_without_its_history_is_an_error(job):
-    """A shallow clone, as actions/checkout makes it unless told otherwise, lacks the base commit; no git repository lacks it too."""
+    """A shallow clone, as actions/checkout makes it unless told otherwise, lacks the base commit: that is said, and nothing runs."""
     base = git(job.workspace, "rev-parse", "HEAD~1")
+    merge = merged(job.workspace, base)
     whole = job.workspace.with_name("whole")
     job.workspace.rename(whole)
     git(whole.parent, "clone", "--quiet", "--depth=1", whole.as_uri(), str(job.workspace))
-    said = "is not in the checkout. Give actions/checkout the input fetch-depth: 0."
-    assert said in job.run("locked", github=pull_request(base)).steps["gates"].log
-    shutil.rmtree(job.workspace / ".git")
-    assert said in job.run("locked", github=pull_request(base)).steps["gates"].log
+    assert git(job.workspace, "rev-parse", "HEAD") == merge
+    assert (
+        f"the first parent of the merge commit {merge} is not in the checkout."
+        in job.run("locked", github=pull_request(merge)).steps["gates"].log
+    )
+    assert f"the base commit {base} is not in the checkout." in job.run("locked", github=push(base)).steps["gates"].log
     assert job.called("pytest") is None
+
+
+# What a run keeps must come from a run
+
+
+@pytest.mark.parametrize("mode", ["locked", "gpu"])
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        (".distill/store/replies/0a.jsonl", {}),
+        (".Distill/store/timings/0a.json", {"report_path": "out"}),
+        ("é, of blanks/.distill/results.json", {"path": "é, of blanks"}),
+        ("of all, runs/old.html", {"report_path": "./of all, runs/"}),
+        ("*", {"report_path": "*"}),
+    ],
+)
+def test_a_committed_store_is_refused(job, name, inputs, mode):
+    """Where git has a file in the folder of a run's store or report, however its name is written, nothing runs."""
+    job.does("reader", "exit 2")
+    path = job.workspace / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    base = commit(job.workspace, ignored=True)
+    ran = job.run(mode, github=merge_group(base), **inputs)
+    assert "is committed, where only what a run has left may be" in ran.steps["gates"].log.partition("\ndistill: ")[2]
+    assert job.called("pytest") is None
+    assert (ran.outputs["verdict"], ran.passed) == ("error", False)
+    git(job.workspace, "rm", "--quiet", "-r", "--cached", name)
+    assert job.run(mode, github=merge_group(base), **inputs).steps["gates"].outputs == {"status": "0"}
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_store_behind_a_link_is_refused(job, committed):
+    """A link in the store's place leads to what git may have under any other name, whether the link itself is committed or not."""
+    store = job.workspace / "fixtures" / "store" / "replies"
+    store.mkdir(parents=True)
+    (store / "0a.jsonl").touch()
+    base = commit(job.workspace)
+    (job.workspace / ".distill").symlink_to("fixtures")
+    if committed:
+        base = commit(job.workspace)
+    log = job.run("gpu", github=merge_group(base)).steps["gates"].log
+    assert ("distill: .distill in '.' is committed" if committed else "distill: .distill in '.' is a link") in log
+    assert job.called("pytest") is None
+
+
+@pytest.mark.parametrize("spoil", [shutil.rmtree, lambda git: (git / "index").write_bytes(b"torn")], ids=["none", "torn"])
+def test_what_git_cannot_tell_is_refused(job, spoil):
+    """Without a repository, and in one that is broken or belongs to another user, it is not known what is committed."""
+    spoil(job.workspace / ".git")
+    log = job.run("gpu").steps["gates"].log
+    assert "distill: git cannot tell whether '.distill' or '.distill' in '.' is committed." in log
+    assert job.called("pytest") is None
+
+
+def test_a_machine_without_git_is_told_so(job, monkeypatch):
+    """Where git is not installed the reason is that, and not a checkout without history; what compares with nothing needs no git."""
+    tools = job.temp / "tools"
+    tools.mkdir()
+    for tool in ("bash", "env", "od", "tr", "rm", "cat", "sleep", "dirname"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    monkeypatch.setenv("PATH", str(tools))
+    assert "distill: there is no git here" in job.run("gpu").steps["gates"].log
+    assert job.called("pytest") is None
+    assert job.run("record").passed
+    assert job.called("pytest")
 
 
 def test_a_lock_that_is_a_folder_is_an_error(job):
@@ -165,6 +258,7 @@ def accepted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bench(project)
     (project / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\ndistill_ladder = off\n", encoding="utf-8")
     accept(project)
+    (checkout / ".gitignore").write_text(".distill/\n", encoding="utf-8")
     (project / ".distill" / "results.json").rename(checkout / "earlier.json")
     shutil.rmtree(project / ".distill")
     commit(checkout)
@@ -176,9 +270,10 @@ class Change:
 
     def __init__(self, accepted: Path, folder: Path) -> None:
         self._job = Job(folder)
-        shutil.copytree(accepted, self._job.workspace, dirs_exist_ok=True)
-        self._base = git(accepted, "rev-parse", "HEAD")
-        self.project = self._job.workspace / "project"
+        self._checkout = self._job.workspace
+        shutil.copytree(accepted, self._checkout, dirs_exist_ok=True)
+        self.base = git(accepted, "rev-parse", "HEAD")
+        self.project = self._checkout / "project"
 
     def put(self, old: str, new: str, name: str = "bench_parity.py") -> None:
         """Replace text in a file of the project."""
@@ -186,9 +281,11 @@ class Change:
         assert old in text
         (self.project / name).write_text(text.replace(old, new), encoding="utf-8")
 
-    def run(self, mode: str = "locked", **inputs: str) -> Ran:
-        """Run the action on it."""
-        return self._job.run(mode, github=pull_request(self._base), **({"path": "project", "python": sys.executable} | inputs))
+    def run(self, mode: str = "locked", *, github: dict[str, Any] | None = None, **inputs: str) -> Ran:
+        """Commit it, merge it as GitHub does unless another event is given, and run the action on that."""
+        commit(self._checkout)
+        github = github or pull_request(merged(self._checkout, self.base))
+        return self._job.run(mode, github=github, **({"path": "project", "python": sys.executable} | inputs))
 
 
 @pytest.fixture
@@ -224,6 +321,35 @@ def test_a_loosened_limit_fails_until_it_is_allowed_by_name(change):
     at = [(effect.kind, effect.properties["file"], effect.properties["line"]) for effect in ran.steps["report"].effects]
     assert at == [("error", "project/bench_parity.py", str(line))]
     assert change.run(allow_changes=f"other\r\n\r\n  {ALLOWED}\r\n").outputs["verdict"] == "pass"
+
+
+def test_a_branch_that_has_moved_on_is_compared_with_as_it_is_now(change):
+    """A limit that main has made tighter since the pull request began is loosened by it: the first parent of the merge is what counts."""
+    loose = change.base
+    change.put("accuracy_drop <= 0.05", "accuracy_drop <= 0.04")
+    accept(change.project, "--distill-locked")
+    change.base = commit(change.project.parent)
+    assert change.run().outputs["verdict"] == "pass"
+    change.put("accuracy_drop <= 0.04", "accuracy_drop <= 0.05")
+    accept(change.project, "--distill-locked")
+    assert change.run().outputs["verdict"] == "fail"
+    change.base = loose
+    assert change.run().outputs["verdict"] == "pass"
+
+
+def test_a_store_that_the_project_names_is_not_judged_from(change):
+    """Forged times in a folder that the pull request's own ini file calls the store are no evidence: the slow student is timed anew."""
+    change.put("seconds=0.01)", "seconds=0.05)")
+    change.put("[pytest]", "[pytest]\ndistill_store = fixtures", "pytest.ini")
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--distill"], cwd=change.project, check=False, capture_output=True
+    )
+    (timing,) = (change.project / "fixtures" / "timings").glob("*.json")
+    told = json.loads(timing.read_text(encoding="utf-8"))
+    told["student"]["seconds"] = [seconds / 10 for seconds in told["student"]["seconds"]]
+    timing.write_text(json.dumps(told), encoding="utf-8")
+    ran = change.run("gpu", github=push("0" * 40))
+    assert (ran.outputs["verdict"], ran.outputs["smallest-speed-gain"]) == ("fail", "1.2")
 
 
 @pytest.mark.parametrize("status", [5, 137])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +16,12 @@ import pytest
 from pytest_distill.github.__main__ import main
 from pytest_distill.github.check import MODES
 from tests.github.conftest import Step
-from tests.github.runner import MOST_MESSAGE, Effect
+from tests.github.runner import MOST_MESSAGE, Effect, outputs
 
 FILE = "benchmarks/bench_routing.py"
 ACCURACY, SPEED = f"{FILE}::test_keeps_the_accuracy[tiny]", f"{FILE}::test_is_fast[tiny]"
 MISSED = "accuracy drop is not shown to be at most 5%: inconclusive\n  teacher 95.0%, student 92.5%: 7 lost, 2 gained"
+not_on_windows = pytest.mark.skipif(sys.platform == "win32", reason="no folder can have this name there")
 NAME = "limit:benchmarks/bench_routing.py::test_keeps_the_accuracy[tiny]:accuracy_drop<=0.08"
 
 
@@ -163,7 +165,8 @@ def test_the_summary_of_a_missed_gate(step):
 def test_a_missed_gate_is_annotated_at_its_limit(step, outcome, title):
     """The annotation stands at the line of the missed limit, its file seen from the workspace, and says what the gate said."""
     done = step(a_missed_result(outcome))
-    message = f"{outcome}: test_keeps_the_accuracy[tiny]\n{MISSED}"
+    first, second = MISSED.split("\n")
+    message = f"{outcome}: test_keeps_the_accuracy[tiny]\n| {first}\n| {second}"
     assert done.effects == [Effect("error", message, {"title": title, "file": f"project/{FILE}", "line": "12"})]
     assert done.code == 1
 
@@ -174,7 +177,53 @@ def test_a_gate_in_error_is_annotated_at_the_mark(step):
     done = step(a_result(verdict="error", cause="ModelError: no GPU (it)", gates=gates, comparisons=[a_comparison(line=8, judgements=[])]))
     (annotation,) = done.effects
     assert annotation.properties == {"title": "A gate ended in an error", "file": f"project/{FILE}", "line": "8"}
-    assert annotation.data.endswith("\nModelError: no GPU")
+    assert annotation.data.endswith("\n| ModelError: no GPU")
+
+
+def test_a_folder_may_hold_two_colons(step):
+    """The file of a gate is the one that a comparison names, and otherwise ends where a Python file ends: never the folder before it."""
+    file = "x::y/a.py::z/bench_a.py"
+    judged = a_judgement(f"{file}::test_a[b::c.py::d]", 7, outcome="refuted")
+    gates = [a_gate(judged["gate"], "failed", "m"), a_gate("x::y/bench_b.py::test_b[e.py::f]", "error", "m")]
+    comparison = a_comparison(file=file, line=5, judgements=[judged])
+    done = step(a_result(verdict="error", cause="m", gates=gates, comparisons=[comparison]))
+    found = [(effect.properties["file"], effect.properties.get("line"), effect.data) for effect in done.effects]
+    assert found == [
+        ("project/x::y/bench_b.py", None, "error: test_b[e.py::f]\n| m"),
+        (f"project/{file}", "7", "failed: test_a[b::c.py::d]\n| m"),
+    ]
+
+
+def test_a_limit_that_was_passed_over_is_annotated(step):
+    """Where a gate that missed its limit was expected to fail, the cause of the verdict is annotated at that limit."""
+    gates = [a_gate(ACCURACY, "skipped", "xfail"), a_gate(SPEED)]
+    judged = a_judgement(ACCURACY, 12, outcome="refuted")
+    comparison = a_comparison(judgements=[a_judgement(SPEED, 16, "speed_gain"), judged])
+    done = step(a_result(verdict="fail", cause="a limit was passed over", gates=gates, comparisons=[comparison]))
+    where = {"title": "The verdict is fail", "file": f"project/{FILE}", "line": "12"}
+    assert done.effects == [Effect("error", "fail: a limit was passed over", where)]
+
+
+def test_a_fail_without_any_place_is_annotated_as_well(step):
+    """A verdict that no gate and no change explains is annotated with its cause alone."""
+    done = step(a_result(verdict="inconclusive", cause="nobody knows"))
+    assert done.effects == [Effect("error", "inconclusive: nobody knows", {"title": "The verdict is inconclusive"})]
+
+
+def test_only_a_change_that_weakens_can_be_let_through(step):
+    """A change that fails without weakening the gate, such as one that the lock does not list, says itself what to do."""
+    listed = a_change(weakens=False, what="the gate is new: accept it", name="gate:new")
+    done = step(a_result(verdict="fail", cause="changed", changes=[listed, a_change()]))
+    hinted = ["--distill-allow-change" in effect.data for effect in done.effects]
+    assert hinted == [False, True]
+    assert "- **fails**: `the gate is new: accept it` in " in done.summary
+    assert done.summary.count("To allow it: ") == 1
+
+
+@pytest.mark.parametrize(("other", "outcome"), [({"allowed": True}, "allowed"), ({}, "weakens"), ({"weakens": False}, "changed")])
+def test_a_change_that_does_not_fail_is_listed(step, other, outcome):
+    """The summary says of each change what it comes to, in the words of the terminal and the page."""
+    assert f"- {outcome}: `the limit is looser` in " in step(a_result(changes=[a_change(fails=False, **other)])).summary
 
 
 def test_the_worst_comes_first(step):
@@ -207,12 +256,14 @@ def test_500_lost_examples_are_counted(step):
     assert "`heldout-00010`" not in done.summary
 
 
-@pytest.mark.parametrize("note", ["", "x" * 9000, "😀" * 9000, "\0" * 9000])
-def test_a_message_ends_where_github_cuts_it(step, note):
+@pytest.mark.parametrize(
+    ("note", "end"), [("", "]"), ("x" * 9000, " more characters)"), ("😀" * 9000, " more characters)"), ("\0" * 9000, "…")]
+)
+def test_a_message_ends_where_github_cuts_it(step, note, end):
     """Whatever a gate says, the runner cuts nothing away, and how many more there are is still read at the end."""
     gates = [a_gate(f"{FILE}::test_x[{at}]", "failed", note) for at in range(11)]
     *others, last = step(a_result(verdict="fail", gates=gates)).effects
-    assert all(effect.data.endswith(("…", " more characters)", "]\n")) for effect in others)
+    assert all(effect.data.endswith(end) for effect in others)
     assert len(others[0].data.encode("utf-16-le")) <= 2 * MOST_MESSAGE
     assert last.data.endswith("\n1 more: see the summary of this step.")
 
@@ -222,7 +273,7 @@ def test_a_message_ends_where_github_cuts_it(step, note):
     [
         (".", "benchmarks/a b,c:d.py", "project/benchmarks/a b,c:d.py"),
         (".", "benchmarks/100%,::d=e.py", "project/benchmarks/100%,::d=e.py"),
-        (".", "benchmarks/back\\slash.py", "project/benchmarks/back\\slash.py"),
+        pytest.param(".", "benchmarks/back\\slash.py", "project/benchmarks/back\\slash.py", marks=not_on_windows),
         ("..", "bench_a.py", "bench_a.py"),
         ("sub/..", "./bench_a.py", "project/bench_a.py"),
         ("../..", "bench_a.py", None),
@@ -368,12 +419,14 @@ def test_a_key_of_another_type_is_an_error(step, where, value):
         ({"comparisons": []}, "the gates say error: no gate claims anything that holds"),
         ({"comparisons": [a_comparison(judgements=[a_judgement(ACCURACY, 1, outcome="refuted")])]}, "the gates say fail"),
         ({"locked": True}, "the mode is gpu, and the result was judged from the lock"),
+        ({"root": ".."}, "lie in 'project', and pytest's root folder, whose lock holds, is '.'"),
+        ({"root": "sub"}, "lie in 'project', and pytest's root folder, whose lock holds, is 'project/sub'"),
         ({"drift": [a_drift()]}, "the mode is gpu, and the result is one of mode drift"),
         ({"recorded": [a_recording()]}, "the mode is gpu, and the result is one of mode record"),
     ],
 )
 def test_a_pass_that_contradicts_itself_is_an_error(step, other, said):
-    """Incomplete, counts that disagree, nothing that ran, a gate that did not pass, another mode: the verdict is error."""
+    """Incomplete, counts that disagree, nothing that ran, a gate that did not pass, another mode or folder: the verdict is error."""
     done = step(a_result(**other), status="0")
     assert (done.code, done.outputs["verdict"]) == (2, "error")
     assert said in next(effect.data for effect in done.effects if effect.properties["title"] == "No verdict")
@@ -383,6 +436,7 @@ def test_a_pass_beside_a_change_that_fails_is_an_error(step):
     """A verdict cannot pass over a change that is not allowed; both are annotated, the change first."""
     done = step(a_result(changes=[a_change()]), status="0")
     assert done.code == 2
+    assert "the gates say fail: the gate itself was changed: the limit is looser" in done.effects[1].data
     assert [effect.properties["title"] for effect in done.effects] == ["A change of the gate is not allowed", "No verdict"]
 
 
@@ -393,6 +447,8 @@ def test_a_pass_beside_a_change_that_fails_is_an_error(step):
         ("record", a_gateless_result("record", []), "holds nothing under 'recorded'"),
         ("record", a_gateless_result("record", [a_recording("error")]), "1 of 1 models"),
         ("record", a_result(recorded=[a_recording()]), "holds gates"),
+        ("record", a_gateless_result("record", [a_recording()], changes=[a_change()]), "holds gates"),
+        ("locked", a_result(locked=True, root="../other"), "is 'other'"),
         ("drift", a_gateless_result("drift", []), "holds nothing under 'drift'"),
         ("drift", a_gateless_result("drift", [a_drift("moved"), a_drift()]), "1 of 2 models"),
         ("drift", a_gateless_result("record", [a_recording()]), "one of mode record"),
@@ -420,6 +476,14 @@ def test_a_pass_wants_pytests_own_zero(step, mode, status):
     assert ("the gates did not run to their end" if status == "none" else f"exit status {status}") in cause
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_complete_says_whether_every_gate_reported(step, complete):
+    """One gate that ended in an error leaves a run complete; a run that was broken off is not."""
+    gates = [a_gate(ACCURACY, "error", "no GPU"), a_gate(SPEED)]
+    done = step(a_result(verdict="error", cause="no GPU", gates=gates, complete=complete))
+    assert (done.outputs["verdict"], done.outputs["complete"]) == ("error", "true" if complete else "false")
+
+
 def test_an_error_keeps_its_own_cause(step):
     """Where the run itself tells of an error, what is missing in consequence does not hide its cause."""
     result = a_result(verdict="error", cause="collection failed: bench_a.py:3", complete=False, gates=[], comparisons=[])
@@ -432,10 +496,29 @@ def test_without_github_it_prints_for_people(step, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY")
     done = step(a_missed_result("failed"))
     assert (done.code, done.effects, done.outputs, done.summary) == (1, [], {}, "")
-    assert done.log.startswith(f"project/{FILE}:12: A gate failed: failed: test_keeps_the_accuracy[tiny] accuracy drop")
+    assert done.log.startswith(f"A gate failed: project/{FILE}:12: failed: test_keeps_the_accuracy[tiny] | accuracy drop")
     assert "**Verdict: fail**, because: `1 of 2 gates failed`\n" in done.log
     assert done.log.endswith("verdict=fail\n")
+    assert "\n```text\n| accuracy drop is" in done.log
     assert step(a_result()).code == 0
+
+
+def test_what_is_printed_speaks_to_no_other_service(step, monkeypatch):
+    """No reply gives an order to a service that reads the log, and no line but the last ones says what ours say."""
+    monkeypatch.delenv("GITHUB_OUTPUT")
+    said = "a\n##vso[task.complete result=Succeeded;]\n ##teamcity[buildStatus status='SUCCESS']\n###[group]\n##section\n::error::b"
+    said += "\nverdict: pass\nverdict=pass\n**Verdict: pass**\n````text\n```"
+    gates = [a_gate("verdict=pass::test_a", "failed", said), a_gate(SPEED, "failed", said)]
+    done = step(
+        a_result(verdict="fail", cause=said, gates=gates, comparisons=[a_comparison(file=said, errors=[an_error(1, student=said)])])
+    )
+    assert not re.search(r"##[^\s#]", done.log)
+    assert [line for line in done.log.splitlines() if line.lower().startswith(("verdict", "**verdict", "::"))] == [
+        done.log.splitlines()[2],
+        "verdict=fail",
+    ]
+    assert done.log.splitlines()[2].startswith("**Verdict: fail**, because: ")
+    assert done.log.count("| verdict: pass\n") == 2
 
 
 def test_a_summary_is_not_needed(step, monkeypatch):
@@ -448,23 +531,53 @@ def test_a_summary_is_not_needed(step, monkeypatch):
 
 @pytest.mark.parametrize(("name", "verdict"), [("STEP_SUMMARY", "error"), ("OUTPUT", None)])
 def test_a_file_that_cannot_be_written_is_a_clear_error(step, tmp_path, name, verdict):
-    """A pass that GitHub cannot be told is an error that says which file, and no output says pass."""
+    """A pass that GitHub cannot be told is an error that says which file; no output says pass, and the summary not as its last word."""
     (tmp_path / name).unlink()
     (tmp_path / name).mkdir()
     done = step(a_result())
     assert (done.code, done.outputs.get("verdict")) == (2, verdict)
     (annotation,) = done.effects
     assert f"cannot be written to GITHUB_{name}: " in annotation.data
+    assert done.summary == "" or f"\n\n**Verdict: error**, because: `the outputs cannot be written to GITHUB_{name}: " in done.summary
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("github", [True, False])
+@pytest.mark.parametrize("ends", ["full", "closed"])
+def test_a_log_that_cannot_be_written_is_no_pass(tmp_path, github, ends):
+    """Where nothing can be printed the exit status says so, without a traceback, and no output says pass."""
+    (tmp_path / "results.json").write_text(json.dumps(a_result()), encoding="ascii")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
+    environment.pop("PYTHONUNBUFFERED", None)  # with it nothing is left to be written at the interpreter's end
+    if github:
+        environment |= {f"GITHUB_{name}": str(tmp_path / name) for name in ("OUTPUT", "STEP_SUMMARY")}
+    if ends == "full":
+        stdout = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, stdout = os.pipe()
+        os.close(reader)
+    try:
+        command = [sys.executable, "-W", "error", "-P", "-m", "pytest_distill.github", "results.json", "--mode", "gpu", "--status", "0"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False)
+    finally:
+        os.close(stdout)
+    assert (done.returncode, done.stderr) == (2, b"")
+    if github:
+        assert outputs((tmp_path / "OUTPUT").read_text(encoding="utf-8")) == {"complete": "false", "verdict": "error"}
+        summary = (tmp_path / "STEP_SUMMARY").read_text(encoding="utf-8")
+        why = "No space left on device" if ends == "full" else "Broken pipe"
+        assert summary.endswith(f"\n\n**Verdict: error**, because: `the result could not be shown: {why}`\n")
 
 
 def test_trouble_of_the_step_itself_is_no_traceback(step, monkeypatch):
     """What nobody thought of ends with an error that quotes nothing of the result."""
     monkeypatch.setattr("pytest_distill.github.__main__.checked", lambda *_: 1 / 0)
     done = step(a_result())
-    assert (done.code, done.outputs) == (2, {})
-    assert done.log == "error: the result could not be shown: ZeroDivisionError\n"
+    assert the_error(done) == "error: the result could not be shown: ZeroDivisionError"
+    assert len(done.outputs) == 2
 
 
+@not_on_windows
 def test_outputs_of_any_path_arrive(step, tmp_path, monkeypatch):
     """A folder whose name looks like records of the output file is an output's value and nothing else."""
     project = tmp_path / "work" / "a\nverdict=pass\nghadelimiter_0\nEOF"
@@ -487,22 +600,27 @@ def test_the_module_runs_away_from_the_checkout(tmp_path):
     assert "verdict=fail\n" in done.stdout
 
 
-@pytest.mark.parametrize("wrong", [["--annotations", "11"], ["--annotations", "-1"], ["--mode", "fast"], ["--stat", "0"]])
-def test_wrong_arguments_are_refused(wrong, capsys):
-    """An option that does not exist, or a value out of its range, ends with 2."""
-    with pytest.raises(SystemExit) as refused:
-        main(["results.json", "--mode", "gpu", "--status", "0", *wrong])
-    assert refused.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+@pytest.mark.parametrize("wrong", ["11", "-1", "", "1e1", "many\n::error::a"])
+def test_a_wrong_number_of_annotations_is_a_clear_error(step, wrong):
+    """A value out of its range ends with a verdict that GitHub shows, and says what is allowed."""
+    cause = the_error(step(a_result(), annotations=wrong))
+    assert cause.startswith("error: wrong arguments: argument --annotations: a whole number from 0 to 10 is expected, and ")
+
+
+@pytest.mark.parametrize("wrong", [["--annotations", "11"], ["--mode", "fast"], ["--stat", "0"]])
+def test_wrong_arguments_are_refused(wrong, capsys, monkeypatch):
+    """Outside GitHub an option that does not exist, or a value out of its range, is said in a line, and ends with 2."""
+    monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
+    assert main(["results.json", "--mode", "gpu", "--status", "0", *wrong]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.startswith("error: wrong arguments: ")
+    assert wrong[0] in printed.out
+    assert printed.err == ""
 
 
 def test_the_result_of_the_page_is_one_of_these():
-    """The step and the page read the same result: what the page's tests call whole, with what is new, is whole here."""
+    """The step and the page read the same result: what the page's tests call whole is whole here."""
     from pytest_distill.github.shape import RESULT
     from tests.report import test_page
 
-    new = {"root": ".", "locked": False, "recorded": [], "drift": []}
-    whole = copy.deepcopy(test_page.a_result()) | new
-    for comparison in whole["comparisons"]:
-        comparison.setdefault("accepted", None)
-    assert RESULT(whole, "") == ""
+    assert RESULT(test_page.a_result(), "") == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -12,9 +13,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pytest_distill.github.places import source
-from pytest_distill.github.text import cell, cut, fence, harmless, line, span
+from pytest_distill.github.text import cell, cut, fence, harmless, one_line, span, unmarked
 from pytest_distill.report import visible
-from tests.github.runner import MOST_SUMMARY, Effect, effects, outputs
+from tests.github.runner import MOST_SUMMARY, Effect, effects, lines, marks, outputs, written
 from tests.github.test_github import (
     FILE,
     a_change,
@@ -49,6 +50,10 @@ PIECES = (
         "##[stop-commands]z",
         "::",
         "##[",
+        "##vso[task.complete result=Succeeded;]",
+        "##teamcity[buildStatus status='SUCCESS']",
+        "##\ufe0f[group]",
+        "\nverdict: pass\n",
         ",file=b.py::",
     ),
     *(
@@ -169,7 +174,9 @@ def filled(text: Callable[[], str]) -> dict[str, Any]:
     def path() -> str:
         return f"benchmarks/{text().replace('..', '')}"
 
-    gates = [a_gate(f"{path()}::{text()}", outcome, text()) for outcome in ("error", "failed", "inconclusive") for _ in range(GATES // 3)]
+    outcomes = [outcome for outcome in ("error", "failed", "inconclusive") for _ in range(GATES // 3)]
+    files = [path() for _ in outcomes]
+    gates = [a_gate(f"{file}::{text()}", outcome, text()) for file, outcome in zip(files, outcomes, strict=True)]
     judgements = [
         a_judgement(gate["id"], 7, text(), "refuted", operator=text(), words=text(), method=text())
         for gate in gates
@@ -190,12 +197,17 @@ def filled(text: Callable[[], str]) -> dict[str, Any]:
         verdict="error",
         cause=text(),
         gates=gates,
-        comparisons=[comparison],
+        comparisons=[comparison, *(a_comparison(file=file, judgements=[], errors=[]) for file in files)],
         changes=[a_change(**names, file=path()), a_change(**names, file=path(), fails=False)],
         drift=[a_drift("error", **asked, file=path()), a_drift("reported", **asked, file=path())],
         recorded=[a_recording("error", **asked, file=path())],
         locked=True,
     )
+
+
+def plainly(text: str) -> str:
+    """A text as it stands in an annotation."""
+    return unmarked(visible(text)).replace("\n", "\n| ")
 
 
 def tokens(markdown: str) -> Iterator[Token]:
@@ -237,30 +249,39 @@ def test_ten_thousand_hostile_texts_have_no_effect(step):
     plain = iter(f"x{number}" for number in range(TEXTS))
     expected_structure = structure(step(filled(lambda: next(plain)), status="1").summary)
     while len(taken) < TEXTS:
-        result = filled(take)
+        result = json.loads(json.dumps(filled(take)))  # both halves of a character may have come together
         done = step(result, status="1")
         change, *_ = result["changes"]
         wrong = [("A change of the gate is not allowed", f"changed: {change['what']}", change["file"], 12)]
         titles = {"error": "A gate ended in an error", "failed": "A gate failed", "inconclusive": "A gate is inconclusive"}
-        for gate in result["gates"]:
-            file = gate["id"].partition("::")[0]
-            wrong.append((titles[gate["outcome"]], f"{gate['outcome']}: ", file, 7 if gate["outcome"] != "error" else None))
+        missed = [(gate["outcome"], entry["file"]) for gate, entry in zip(result["gates"], result["comparisons"][1:], strict=True)]
+        wrong += [(titles[outcome], f"{outcome}: ", file, 12 if outcome == "error" else 7) for outcome, file in missed]
         assert [effect.kind for effect in done.effects] == ["error"] * 10
         for effect, (title, message, file, at) in zip(done.effects, wrong, strict=False):
             assert effect.properties == {"title": title, **as_landed(source(result, file), at)}
-            assert effect.data.startswith(visible(message))
+            assert effect.data.startswith(plainly(message))
             assert effect.data == visible(effect.data), "nothing is unseen"
-        assert done.outputs == {**done.outputs, "verdict": "error", "complete": "false", "gates": str(GATES), "failed": str(GATES // 3)}
+        ours = re.compile(
+            r"(##\[error\](changed|error|failed|inconclusive): |\| |\d+ more: see the summary of this step\.$|verdict: error$)"
+        )
+        assert [row for row in written(done.log) if not ours.match(row)] == [], "no line of the log looks like another one of ours"
+        assert marks(written(done.log)) == ["error"] * 10
+        assert written(done.log).count("verdict: error") == 1
+        assert done.outputs == {**done.outputs, "verdict": "error", "complete": "true", "gates": str(GATES), "failed": str(GATES // 3)}
         assert len(done.outputs) == 13
         assert structure(done.summary) == expected_structure
         assert "more stand only here" in done.summary
-        assert line(result["cause"], 1500) in in_code(done.summary)
+        assert one_line(result["cause"], 1500) in in_code(done.summary)
 
 
 def test_without_protection_the_same_texts_have_effects():
     """The test above can fail: printed as they are, the texts are commands, outputs and Markdown."""
     texts = hostile_texts(500, 20261122)
     kinds = {effect.kind for text in texts for effect in effects(text)}
+    as_messages = ["::error::" + text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A") for text in texts]
+    shown = [row for message in as_messages for row in written(message)]
+    assert {"endgroup", "set-output"} <= set(marks(shown))
+    assert "verdict: pass" in shown
     assert {"set-output", "error", "add-mask", "stop-commands", "group", "endgroup", "debug"} <= kinds
     assert any(outputs_of(f"report-path={text}\n") != {"report-path": text} for text in texts)
     assert len({str(structure(f"the cause is {text}")) for text in texts}) > 100
@@ -285,7 +306,7 @@ def test_a_text_is_all_of_the_code_and_nothing_else(write):
             cell: f"| a |\n| --- |\n| {cell(text)} |\n",
             fence: f"before\n\n{fence(text)}\n\nafter",
         }[write]
-        shown = {span: line(text), cell: line(text).replace("|", "\\u007c"), fence: cut(text, 1500)}[write]
+        shown = {span: one_line(text), cell: one_line(text).replace("|", "\\u007c"), fence: cut(text, 1500)}[write]
         assert in_code(markdown) == {shown}
         assert "".join(content for _, _, content in structure(markdown)) in {"before  after", "a", "beforeafter"}
 
@@ -354,10 +375,30 @@ def test_what_is_printed_for_people_is_no_command(step, monkeypatch):
     monkeypatch.delenv("GITHUB_OUTPUT")
     texts = iter(hostile_texts(2000, 3))
     for _ in range(5):
-        assert step(filled(lambda: next(texts)), status="1").effects == []
+        done = step(filled(lambda: next(texts)), status="1")
+        assert done.effects == []
+        assert not re.search(r"##[^\s#]", done.log)
+        ours = [row for row in lines(done.log) if re.match(r"\W*verdict", row, re.IGNORECASE) and not row.startswith("| ")]
+        assert [row.partition(",")[0] for row in ours] == ["**Verdict: error**", "verdict=error"]
     assert effects("\n".join(map(harmless, hostile_texts(2000, 3)))) == []
-    assert harmless("::error::a") == "| ::error::a"
-    assert harmless("a ##[error]b") == "a ## [error]b"
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("::error::a", "| ::error::a"),
+        ("  ::error::a", "|   ::error::a"),
+        ("a ##[error]b", "a ## [error]b"),
+        ("##vso[a]##teamcity[b]", "## vso[a]## teamcity[b]"),
+        ("###[a]", "### [a]"),
+        ("##\u200b[a]", "## \\u200b[a]"),
+        ("#### heading ##", "#### heading ##"),
+        ("a\nb", "a b"),
+    ],
+)
+def test_a_printed_line_gives_no_order(printed, shown):
+    """Commands at the start of a line, and marks anywhere in it, are broken; all else stays as it is."""
+    assert harmless(printed) == shown
 
 
 def test_a_hostile_mode_result_is_only_listed(step):
@@ -368,5 +409,5 @@ def test_a_hostile_mode_result_is_only_listed(step):
         done = step(a_gateless_result(mode, [entry], verdict="error", cause=names["words"]), mode)
         title = "A model could not be asked"
         assert done.effects == [
-            Effect("error", visible(f"error: {names['words']}"), {"title": title, "file": f"project/{FILE}", "line": "9"})
+            Effect("error", plainly(f"error: {names['words']}"), {"title": title, "file": f"project/{FILE}", "line": "9"})
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.github.runner import MOST_SUMMARY, Effect, effects, environment, lines, outputs, summary_taken
+from tests.github.runner import MOST_SUMMARY, Effect, effects, lines, marks, outputs, summary_taken, written
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,23 @@ def test_annotations_are_cut_and_counted():
     assert len(found) == 24
 
 
+def test_a_message_is_written_into_the_log():
+    """The message of an annotation becomes lines of the log, in which no command is run and every mark is shown."""
+    log = "::error file=a::one%0A::set-output name=a::b%0D%0A##[endgroup]\nplain ##[group]x\n"
+    assert effects(log) == [
+        Effect("error", "one\n::set-output name=a::b\r\n##[endgroup]", {"file": "a"}),
+        Effect("group", "x"),
+    ]
+    assert written(log) == ["##[error]one", "::set-output name=a::b", "##[endgroup]", "##[group]x"]
+    assert marks(written(log)) == ["error", "endgroup", "group"]
+
+
+def test_what_is_kept_of_a_log():
+    """Plain lines, commands that are stopped, and failures are there to be read; values and masks are not."""
+    log = "a\n::add-mask::b\n::set-env name=c::d\n::stop-commands::e\n::error::f\n::e::\n"
+    assert written(log) == ["a", "##[error]Unable to process command '::set-env name=c::d' successfully.", *log.splitlines()[3:]]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -119,8 +136,8 @@ def test_annotations_are_cut_and_counted():
     ],
 )
 def test_a_file_of_values_is_read(text, expected):
-    """Both forms of record, for outputs and variables alike; the last of a name stands."""
-    assert outputs(text) == environment(text) == expected
+    """Both forms of record; the last of a name stands."""
+    assert outputs(text) == expected
 
 
 @pytest.mark.parametrize("text", ["plain", "A<<\nb\n", "<<EOF\na\nEOF\n", "=a", "A<<EOF\nb\nEOF ", "A<<EOF\nb\n", "A<<EOF b EOF"])
@@ -128,12 +145,6 @@ def test_a_file_that_the_runner_refuses(text):
     """A line that is no record, an empty name or delimiter, and a delimiter that never comes fail the step."""
     with pytest.raises(ValueError, match=r"name|delimiter"):
         outputs(text)
-
-
-@pytest.mark.parametrize("text", ["NODE_OPTIONS=asdf\nA=b", "Node_Options<<EOF\nasdf\nEOF\nA=b"])
-def test_node_options_cannot_be_set(text):
-    """The one variable that would run code in later steps is passed over."""
-    assert environment(text) == {"A": "b"}
 
 
 def test_a_summary_is_taken_up_to_its_limit():

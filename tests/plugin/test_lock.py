@@ -391,6 +391,8 @@ def test_a_store_under_version_control_is_refused(pytester, run, accepted):
     outcome = run("--distill-base-lock=base.json")
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
     outcome.stderr.fnmatch_lines(["*.distill/store/*is under version control*git rm -r --cached .distill/store*"])
+    subprocess.run(["git", "rm", "-rq", "--cached", ".distill"], cwd=pytester.path, check=True)
+    assert run("--distill-base-lock=base.json").ret == 0
     assert run().ret == 0
     (pytester.path / ".distill").rename(pytester.path / "cache")
     (pytester.path / ".distill").symlink_to("cache")

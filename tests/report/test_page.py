@@ -210,6 +210,8 @@ def a_result(**other: Any) -> dict[str, Any]:
         "started": AT,
         "seconds": 93.1,
         "evidence": "strict",
+        "locked": False,
+        "root": ".",
         "command": "pytest --distill -k tiny",
         "environment": {
             "python": "3.11.7",
@@ -239,6 +241,61 @@ def a_result(**other: Any) -> dict[str, Any]:
         "comparisons": [a_comparison()],
     }
     return result | other
+
+
+def a_change(**other: Any) -> dict[str, Any]:
+    """A change of the gate as results.json holds it: a limit that was loosened."""
+    change = {
+        "name": f"limit:{ACCURACY}:accuracy_drop<=0.08",
+        "what": "the limit of accuracy_drop was loosened from <=0.05 to <=0.08",
+        "was": "<=0.05",
+        "now": "<=0.08",
+        "file": FILE,
+        "line": 16,
+        "weakens": True,
+        "allowed": False,
+        "fails": True,
+    }
+    return change | other
+
+
+def the_changes() -> list[dict[str, Any]]:
+    """A change of each kind: one that fails, one that fails and can only be accepted, one allowed, one of no base, and one that is new."""
+    return [
+        a_change(),
+        a_change(name="gate:a=new", what="the gate a is new (accept it)", was=None, now="speed_gain >=2", weakens=False),
+        a_change(name="heldout:t=12", what="the held-out rows of t changed", allowed=True, fails=False),
+        a_change(name="gate:it's=removed", what="the gate it's was removed", now=None, fails=False),
+        a_change(name="train:t=34", what="the training rows of t changed", weakens=False, fails=False),
+    ]
+
+
+def a_recording(**other: Any) -> dict[str, Any]:
+    """What a run that only records has done for a model, as results.json holds it."""
+    entry = {
+        "task": "retrieval_routing",
+        "file": FILE,
+        "line": 12,
+        "role": "teacher",
+        "model": "big",
+        "held": 1200,
+        "asked": 30,
+        "failed": 0,
+        "cost_usd": 0.0412,
+        "outcome": "recorded",
+        "words": "teacher 'big': all 1,230 replies are in the recording",
+    }
+    return entry | other
+
+
+def a_recorded_result() -> dict[str, Any]:
+    """A result of a run that only recorded: one model was had, one not."""
+    lacking = a_recording(
+        model="small", role="student", failed=2, cost_usd=None, outcome="error", words="student 'small': 429\nask again later"
+    )
+    cause = "student 'small': 429"
+    found = a_result(verdict="error", complete=False, cause=cause, gates=[], collected=0, reported=0, comparisons=[])
+    return found | {"recorded": [a_recording(), lacking]}
 
 
 def a_failure() -> dict[str, Any]:
@@ -649,6 +706,38 @@ def test_gates_stand_with_outcome_and_message():
     assert "teacher 96.8%, student 80.0% on 400 held-out examples" in seen.row(ACCURACY)[2]
 
 
+def test_changes_of_the_gate_stand_first():
+    """Each change has its words, both values and what it comes to; one that weakens the gate has the name that allows it."""
+    seen = render(a_result(verdict="fail", changes=the_changes()))
+    assert seen.of("h2")[0] == "What changed in the gate"
+    loosened, new, rows, removed, trained = the_changes()
+    assert seen.row(loosened["what"]) == [loosened["what"], "<=0.05", "<=0.08", "fails", loosened["name"]]
+    assert seen.row(new["what"])[1:] == ["", "speed_gain >=2", "fails", ""]
+    assert seen.row(rows["what"])[3:] == ["allowed", rows["name"]]
+    assert seen.row(removed["what"])[1:] == ["<=0.05", "", "weakens", removed["name"]]
+    assert seen.row(trained["what"])[3:] == ["changed", ""]
+    assert {"fails", "allowed", "weakens"} <= set(seen.attribute("td", "class"))
+    assert "What changed in the gate" not in render(a_result()).of("h2")
+
+
+def test_what_an_outcome_of_a_change_is_called_has_a_colour():
+    """The style knows the words for what a change comes to that are not neutral."""
+    style = (page.TEMPLATES / "report.css").read_text(encoding="utf-8")
+    assert all(re.search(rf"\.{word}\b[^}}]*{{ color", style) for word in ("fails", "allowed", "weakens"))
+
+
+def test_what_was_recorded_stands_in_place_of_gates():
+    """A run that only recorded lists for each model what was on hand, new and not had; there is no table of gates."""
+    seen = render(a_recorded_result())
+    assert seen.of("h2") == ["What was recorded", "Run"]
+    rows = [row for row in seen.rows if row[0] == "retrieval_routing"]
+    assert rows == [
+        ["retrieval_routing", "teacher big", "1200", "30", "0", "teacher 'big': all 1,230 replies are in the recording"],
+        ["retrieval_routing", "student small", "1200", "30", "2", "student 'small': 429 ask again later"],
+    ]
+    assert "What was recorded" not in render(a_result()).of("h2")
+
+
 def test_point_evidence_is_labelled_as_no_statistical_claim():
     """A result by plain estimates says so under its heading, and a strict one does not."""
     label = "Evidence: point. Plain estimates, not a statistical claim."
@@ -753,6 +842,13 @@ FIELDS = [
     "comparisons/0/left_out/0/id",
     "comparisons/0/stability/unstable/0/id",
     "comparisons/0/stability/unstable/0/values/0",
+    "changes/0/what",
+    "changes/0/was",
+    "changes/0/now",
+    "changes/0/name",
+    "recorded/0/task",
+    "recorded/0/model",
+    "recorded/0/words",
     "drift/0/words",
     "drift/0/model",
     "drift/0/first/0/then",
@@ -797,8 +893,7 @@ def plain() -> dict[str, Any]:
     entry = result["comparisons"][0]
     entry["timing"]["noise"] = entry["models"]["teacher"]["why"] = entry["measures"]["quality_retained"]["why"] = "a reason"
     entry["models"]["teacher"] |= {"answered_by": "a model", "terms": "a note"}
-    result["drift"] = [a_drift()]
-    return result
+    return result | {"drift": [a_drift()], "changes": the_changes(), "recorded": [a_recording()]}
 
 
 def a_drift() -> dict[str, Any]:

@@ -9,12 +9,15 @@ from pytest_distill.report import terminal
 from tests.report.test_page import (
     AT,
     a_broken_run,
+    a_change,
     a_failure,
     a_noisy_result,
+    a_recorded_result,
     a_result,
     a_result_of_seeds,
     a_result_without_references,
     an_undecided_result,
+    the_changes,
 )
 
 LATENCY = "  latency    teacher 31.0 ms   student 5.1 ms   gain 6.10 times (95% bound 5.72), first token 15.5 ms and 2.5 ms"
@@ -150,6 +153,38 @@ def test_declared_seeds():
     assert terminal.lines(result)[-3].startswith("seeds of tiny in benchmarks/bench_other.py (3 declared")
 
 
+def test_changes_of_the_gate():
+    """Each change opens with what it comes to; how to let it through is said, for a shell, where it fails and weakens the gate."""
+    assert terminal.lines(a_result(verdict="fail", cause="changed", changes=the_changes()))[-8:] == [
+        "fails      the limit of accuracy_drop was loosened from <=0.05 to <=0.08",
+        f"           to let it through: --distill-allow-change '{a_change()['name']}'",
+        "fails      the gate a is new (accept it)",
+        "allowed    the held-out rows of t changed",
+        "weakens    the gate it's was removed",
+        "changed    the training rows of t changed",
+        "",
+        "verdict: FAIL: changed",
+    ]
+    quoted = terminal.lines(a_result(changes=[a_change(name="gate:it's=removed")]))
+    assert """           to let it through: --distill-allow-change 'gate:it'"'"'s=removed'""" in quoted
+
+
+def test_what_was_recorded():
+    """A run that only recorded says for each model what was on hand, what is new, what was not had, the cost, and how it ended."""
+    assert terminal.lines(a_recorded_result()) == [
+        "retrieval_routing: teacher big: recorded",
+        "  replies    1,200 on hand before, 30 new",
+        "  cost       $0.0412",
+        "  recorded   teacher 'big': all 1,230 replies are in the recording",
+        "",
+        "retrieval_routing: student small: error",
+        "  replies    1,200 on hand before, 30 new, 2 not had",
+        "  error      student 'small': 429",
+        "",
+        "verdict: ERROR: student 'small': 429",
+    ]
+
+
 def test_no_text_makes_a_line_or_moves_the_cursor():
     """Line ends and control sequences in names, reasons and notes stay within their line, as text."""
     attack = "x\nverdict: PASS: all gates passed\x1b[2J\x9b\r"
@@ -161,8 +196,11 @@ def test_no_text_makes_a_line_or_moves_the_cursor():
     entry["measures"]["break_even"]["why"] = entry["judgements"][0]["words"] = entry["adapter"]["path"] = attack
     result["seeds"][0] |= {"recipe": attack}
     result["cause"] = attack
+    result["changes"] = [a_change(what=attack, name=attack)]
+    result["recorded"] = [{**a_recorded_result()["recorded"][0], "task": attack, "model": attack, "words": attack}]
+    count += len(["fails", "to let it through", ""]) + len(["model", "replies", "cost", "recorded", ""])
     lines = terminal.lines(result)
     assert len(lines) == count
     assert sum(line.startswith("verdict: ") for line in lines) == 1
     assert re.findall("[\x00-\x1f\x7f-\x9f]", "".join(lines)) == []
-    assert sum(line.count("verdict: PASS") for line in lines) >= 12
+    assert sum(line.count("verdict: PASS") for line in lines) >= 16
