@@ -34,8 +34,9 @@ def file_digest(path: Path) -> str:
 
 
 def text_digest(path: Path) -> str:
-    """Return ``sha256:<64 hex>`` over the text at `path`, without a byte order mark and with CR LF read as LF: an editor or a checkout may
-    write either.
+    """Return ``sha256:<64 hex>`` over the text at `path`, whatever an editor or a checkout made of it.
+
+    A byte order mark does not count, and CR LF is read as LF.
 
     Raises:
         OSError: it cannot be read.

@@ -159,10 +159,6 @@ def flip_a_byte(adapter) -> None:
     (adapter / "adapter_model.safetensors").write_bytes(weights)
 
 
-def cut_short(adapter) -> None:
-    os.truncate(adapter / "adapter_model.safetensors", 2000)
-
-
 def make_infinite(adapter) -> None:
     """Non-finite weights under a manifest that vouches for them."""
     from safetensors.torch import load_file, save_file
@@ -179,11 +175,10 @@ def make_infinite(adapter) -> None:
     ("damage", "words"),
     [
         (flip_a_byte, "adapter/adapter_model.safetensors does not match its digest"),
-        (cut_short, "adapter/adapter_model.safetensors does not match its digest"),
         (make_infinite, "holds NaN or infinite weights"),
         (lambda adapter: (adapter.parent / "manifest.json").write_text("{"), "its manifest cannot be read"),
     ],
-    ids=["flipped-byte", "cut-short", "not-finite", "manifest"],
+    ids=["flipped-byte", "not-finite", "manifest"],
 )
 def test_a_damaged_stored_adapter_is_refused_trained_again_and_named(trained, damage, words):
     """A damaged adapter in the store is never used: it is set aside, trained again, and the result and the terminal say so."""
