@@ -9,7 +9,7 @@ distill: .venv/installed
 	$(BIN)/pytest --distill
 
 test: .venv/installed
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -24,8 +24,10 @@ def _loaded_before() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _importable(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def _importable(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    # Where runs take turns at the device: the workers of this run need not wait for each other, for the models here only say how fast they are.
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.getbasetemp()))
     pytester.makeini("[pytest]\nfilterwarnings = error\ndistill_ladder = off\n")
 
 
