@@ -2,6 +2,7 @@
 
 from pytest_distill.evaluate.evaluation import Evaluation as Evaluation
 from pytest_distill.evaluate.evaluation import evaluate as evaluate
+from pytest_distill.evaluate.evaluation import scored as scored
 from pytest_distill.evaluate.stability import Drift as Drift
 from pytest_distill.evaluate.stability import Stability as Stability
 from pytest_distill.evaluate.stability import check_samples as check_samples

@@ -68,20 +68,24 @@ def evaluate(model: str, task: Task, examples: Sequence[Example], replies: Seque
             f" {lost[0].detail}. Ask for them again: pytest --distill --distill-record."
         )
     values = tuple(_value(task, reply) for reply in replies)
-    scores = tuple(
-        0.0 if isinstance(value, Malformed) else None if example.expected is None else task.answer.score(value, example.expected)
-        for value, example in zip(values, examples, strict=True)
-    )
     return Evaluation(
         model,
         values,
-        scores,
+        scored(task, examples, values),
         tuple(reply.text for reply in replies),
         sum(reply.tokens_in for reply in replies),
         sum(reply.tokens_out for reply in replies),
         min(reply.at for reply in replies),
         sum(reply.tokens_cached for reply in replies),
         all(reply.counted for reply in replies),
+    )
+
+
+def scored(task: Task, examples: Sequence[Example], values: Sequence[str | Malformed]) -> tuple[float | None, ...]:
+    """Return how right each value is, 0 to 1: what breaks the contract is wrong, and without a reference nothing else can be told (None)."""
+    return tuple(
+        0.0 if isinstance(value, Malformed) else None if example.expected is None else task.answer.score(value, example.expected)
+        for value, example in zip(values, examples, strict=True)
     )
 
 

@@ -13,10 +13,11 @@ _MISSING = object()
 
 
 def _is(what: str, test: Callable[[Any], bool]) -> Check:
-    def check(value: Any, where: str) -> str:
-        return "" if test(value) else f"{where}: {what} is expected, and {_seen(value)} is there"
+    return lambda value, where: "" if test(value) else _fault(what, value, where)
 
-    return check
+
+def _fault(what: str, value: Any, where: str) -> str:
+    return f"{where}: {what} is expected, and {_seen(value)} is there"
 
 
 def _seen(value: Any) -> str:
@@ -51,7 +52,7 @@ def each(check: Check) -> Check:
 
     def of_list(value: Any, where: str) -> str:
         if not isinstance(value, list):
-            return _is("a list", lambda _: False)(value, where)
+            return _fault("a list", value, where)
         return next((fault for at, item in enumerate(value) if (fault := check(item, f"{where}[{at}]"))), "")
 
     return of_list
@@ -62,7 +63,7 @@ def holding(**checks: Check) -> Check:
 
     def of_object(value: Any, where: str) -> str:
         if not isinstance(value, dict):
-            return _is("an object", lambda _: False)(value, where)
+            return _fault("an object", value, where)
         found = (check(value.get(key, _MISSING), f"{where}.{key}" if where else key) for key, check in checks.items())
         return next(filter(None, found), "")
 

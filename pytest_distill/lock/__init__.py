@@ -11,5 +11,6 @@ from pytest_distill.lock.entry import plain as plain
 from pytest_distill.lock.entry import rebuild as rebuild
 from pytest_distill.lock.file import NAME as NAME
 from pytest_distill.lock.file import Lock as Lock
+from pytest_distill.lock.file import file_of as file_of
 from pytest_distill.lock.file import read as read
 from pytest_distill.lock.file import write as write

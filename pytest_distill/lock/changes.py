@@ -8,36 +8,49 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_distill.files import digest
-from pytest_distill.lock.file import Lock
+from pytest_distill.lock.file import Lock, file_of
 
 MOST_TEXT = 60  # characters of a value in a sentence
 TAG = 12  # hex digits that tell one content from another
+Weakens = Callable[[Any, Any], bool]  # takes what an input was and is; returns whether the gate may demand less for it
+
+
+def _always(*_: Any) -> bool:
+    return True
+
+
+def _never(*_: Any) -> bool:
+    return False  # what a change is for: it is measured anew
+
+
+def _less_stable(was: Any, now: Any) -> bool:
+    return was is not None and (now is None or now > was)
+
+
+def _fewer_seeds(was: Any, now: Any) -> bool:
+    return bool(was.get("seeds", 1) > now.get("seeds", 1))  # the risk of a wrong pass is shared among those that are declared
+
+
+def _fewer_leaks(was: Any, now: Any) -> bool:
+    return bool(was["near"] < now["near"])  # what is as near to a held-out row as before may count as a leak no longer
+
+
 # What a person decides: how it is called, what it belongs to, and whether another one changes what the gate demands.
-# The student, its rows and its curation are what a change is for: it is measured anew.
-FIELDS: Mapping[str, tuple[str, str, bool]] = {
-    "task": ("the task", "comparison", True),
-    "prompt": ("the prompt", "task", True),
-    "answer": ("the answer contract", "task", True),
-    "max_tokens": ("the longest reply", "task", True),
-    "stable": ("the demanded stability of the teacher", "task", True),
-    "heldout": ("the held-out rows", "task", True),
-    "teacher": ("the teacher", "teacher", True),
-    "replies": ("the recorded replies", "teacher", True),
-    "serving": ("what running the student takes", "comparison", True),
-    "prices": ("the prices", "comparison", True),
-    "fixtures": ("the fixtures that the benchmark file brings itself", "comparison", True),
-    "train": ("the training rows", "task", False),
-    "curation": ("the curation", "comparison", False),
-    "student": ("the student", "comparison", False),
-}
-
-
-# Where it depends on the values: a demand for stability that is gone or looser, fewer declared seeds that share the risk, near-duplicates
-# of held-out rows that no longer count as such.
-SOMETIMES: Mapping[str, Callable[[Any, Any], bool]] = {
-    "stable": lambda was, now: was is not None and (now is None or now > was),
-    "student": lambda was, now: was.get("seeds", 1) > now.get("seeds", 1),
-    "curation": lambda was, now: was["near"] < now["near"],
+FIELDS: Mapping[str, tuple[str, str, Weakens]] = {
+    "task": ("the task", "comparison", _always),
+    "prompt": ("the prompt", "task", _always),
+    "answer": ("the answer contract", "task", _always),
+    "max_tokens": ("the longest reply", "task", _always),
+    "stable": ("the demanded stability of the teacher", "task", _less_stable),
+    "heldout": ("the held-out rows", "task", _always),
+    "teacher": ("the teacher", "teacher", _always),
+    "replies": ("the recorded replies", "teacher", _always),
+    "serving": ("what running the student takes", "comparison", _always),
+    "prices": ("the prices", "comparison", _always),
+    "fixtures": ("the fixtures that the benchmark file brings itself", "comparison", _always),
+    "train": ("the training rows", "task", _never),
+    "curation": ("the curation", "comparison", _fewer_leaks),
+    "student": ("the student", "comparison", _fewer_seeds),
 }
 
 
@@ -142,17 +155,17 @@ def _inputs(name: str, accepted: Mapping[str, Any], ran: Ran) -> Iterator[Change
     if now is None:
         if any(ran.outcomes.get(gate["gate"]) == "passed" for gate in accepted["gates"]):
             what = f"what the gates of {name} judged is not known: they passed without its comparison"
-            yield Change(f"inputs:{name}=unknown", what, None, None, name.split("::", 1)[0], None, weakens=True)
+            yield Change(f"inputs:{name}=unknown", what, None, None, file_of(name), None, weakens=True)
         return  # else its gates are gone, or failed for a reason of their own, which is said there
     where = {"comparison": name, "task": accepted["task"], "teacher": f"{accepted['task']}:{accepted['teacher']}"}
     for field in [*FIELDS, *(now.keys() - FIELDS.keys())]:
         if was.get(field) != now.get(field):
-            words, of, always = FIELDS.get(field, (field, "comparison", True))
-            weakens = always if field not in SOMETIMES else SOMETIMES[field](was.get(field), now.get(field))
+            words, of, weakening = FIELDS.get(field, (field, "comparison", _always))
+            weakens = weakening(was.get(field), now.get(field))
             how = in_words(was.get(field), now.get(field), field)
             what = f"{words} of {where[of]} changed: {how}"
             change = f"{field}:{where[of]}={_tag(now.get(field))}"
-            yield Change(change, what, _brief(was.get(field)), _brief(now.get(field)), name.split("::", 1)[0], None, weakens)
+            yield Change(change, what, _brief(was.get(field)), _brief(now.get(field)), file_of(name), None, weakens)
 
 
 Key = tuple[str, str, bool]
@@ -182,7 +195,7 @@ def _limit(gate: Mapping[str, Any]) -> str:
 
 
 def _gate(was: Mapping[str, Any], now: Mapping[str, Any] | None, outcomes: Mapping[str, str]) -> Change | None:
-    gate, measure, file = was["gate"], was["measure"], was["gate"].split("::", 1)[0]
+    gate, measure, file = was["gate"], was["measure"], file_of(was["gate"])
     if now is not None:
         if _looseness(was) == _looseness(now):
             return None
@@ -199,7 +212,7 @@ def _gate(was: Mapping[str, Any], now: Mapping[str, Any] | None, outcomes: Mappi
 def _new(gate: Mapping[str, Any]) -> Change:
     name, limit = gate["gate"], f"{gate['measure']} {_limit(gate)}"
     what = f"the gate {name} is new: {limit}"
-    return Change(f"gate:{name}:{gate['measure']}=new", what, None, limit, name.split("::", 1)[0], gate.get("line"), weakens=False)
+    return Change(f"gate:{name}:{gate['measure']}=new", what, None, limit, file_of(name), gate.get("line"), weakens=False)
 
 
 def between_locks(base: Lock, own: Lock | None) -> list[Change]:

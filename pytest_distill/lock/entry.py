@@ -9,7 +9,7 @@ from typing import Any
 from pytest_distill.answers import Malformed
 from pytest_distill.compare import Comparison
 from pytest_distill.errors import LockError
-from pytest_distill.evaluate import Evaluation, Timing
+from pytest_distill.evaluate import Evaluation, Timing, scored
 from pytest_distill.files import canonical_json
 from pytest_distill.measures import Price, Serving
 from pytest_distill.task import Task
@@ -117,15 +117,11 @@ def _evaluations(accepted: Mapping[str, Any], task: Task, names: tuple[str, str]
     for at, side in enumerate(SIDES):
         given = [answers[example.id][at] if example.id in answers else example.expected for example in examples]
         values = tuple(Malformed("no answer, by the lock") if value is None else _checked(task, value) for value in given)
-        scores = tuple(
-            0.0 if isinstance(value, Malformed) else None if example.expected is None else task.answer.score(value, example.expected)
-            for value, example in zip(values, examples, strict=True)
-        )
         model = numbers["models"][side]
         evaluation = Evaluation(
             names[at],
             values,
-            scores,
+            scored(task, examples, values),
             tuple("" if isinstance(value, Malformed) else value for value in values),
             model["tokens_in"],
             model["tokens_out"],

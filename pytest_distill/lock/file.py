@@ -49,6 +49,11 @@ class Lock:
         return shown_path(self.path)
 
 
+def file_of(name: str) -> str:
+    """Return the benchmark file of a comparison or a gate, by its id."""
+    return name.split("::", 1)[0]
+
+
 def read(path: Path) -> Lock | None:
     """Return the lock at `path`, or None where there is no file.
 

@@ -16,6 +16,7 @@ from pytest_distill.curate import Leak, TrainingSet, curate
 from pytest_distill.errors import AdapterError, DistillError
 from pytest_distill.evaluate import Stability, check_samples, check_stable, evaluate, timing_sample
 from pytest_distill.files import digest
+from pytest_distill.measures import Price
 from pytest_distill.models import Checkpoint, Endpoint, Model
 from pytest_distill.models.adapter import WEIGHTS, check_adapter
 from pytest_distill.models.device import exclusive, lock_path, pick
@@ -91,6 +92,11 @@ class Pairing:
     def models(self) -> list[Model]:
         """Teacher and student, as far as they are models already."""
         return [model for model in (self.teacher, self.student) if not isinstance(model, Recipe)]
+
+    @property
+    def prices(self) -> tuple[Price | None, Price | None]:
+        """What teacher and student cost, as declared; a recipe has no price."""
+        return getattr(self.teacher, "price", None), getattr(self.student, "price", None)
 
     @property
     def trains(self) -> bool:

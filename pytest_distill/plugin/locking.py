@@ -55,7 +55,7 @@ def _inputs(pairing: Pairing, student: Model | None) -> dict[str, Any]:
         "teacher": model_declared(pairing.teacher),
         "replies": {name: text_digest(path) for name, path in sorted(recordings.items()) if path.is_file()},
         "serving": declaration.serving and asdict(declaration.serving),
-        "prices": [getattr(model, "price", None) for model in (pairing.teacher, pairing.student)],
+        "prices": pairing.prices,
         "train": text_digest(task.train),
         "curation": asdict(declaration.curation),
         "student": declared_as(pairing.declared) if student is None else model_declared(student),
@@ -139,10 +139,10 @@ class Locking:
     def _listed(self, ran: lock.Ran) -> lock.Lock:
         """Return the own lock without the gates that this run was not asked for: a part of them may be judged by itself."""
         assert self.own is not None
-        files = {_file(gate) for gate in ran.outcomes}
+        files = {lock.file_of(gate) for gate in ran.outcomes}
 
         def asked_for(gate: str) -> bool:
-            file = _file(gate)
+            file = lock.file_of(gate)
             return gate in ran.outcomes or not (self.root / file).is_file() or (file in files and not ran.partial)
 
         entries = self.own.comparisons.items()
@@ -165,7 +165,7 @@ class Locking:
         old = self.own.comparisons if self.own else {}
         environment = result["environment"]
         new = {"at": result["started"], "commit": environment["git"]["commit"], "machine": environment["cpu"]}
-        kept = {name: entry for name, entry in old.items() if (file := _file(name)) not in files and (self.root / file).is_file()}
+        kept = {name: entry for name, entry in old.items() if (file := lock.file_of(name)) not in files and (self.root / file).is_file()}
         made = {}
         for compared in result["comparisons"]:
             name, entry = compared["id"], lock.entry(compared, result["evidence"], new)
@@ -184,11 +184,6 @@ class Locking:
         words += [f"gone from it: {', '.join([*gone, *fewer])}"] if gone or fewer else []
         words += [f"without numbers to judge from, for their files bring fixtures of their own: {', '.join(by_hand)}"] if by_hand else []
         return "; ".join(words)
-
-
-def _file(name: str) -> str:
-    """Return the benchmark file of a comparison or a gate."""
-    return name.split("::", 1)[0]
 
 
 def _refuse_committed_store(config: pytest.Config, settings: Settings) -> None:
@@ -223,9 +218,8 @@ def judged_again(pairing: Pairing) -> Comparison:
     inputs = inputs_of(pairing)
     pairing.run.add_inputs(pairing.id, inputs)
     entry = pairing.run.locking.accepted(pairing, inputs)
-    prices = (getattr(pairing.teacher, "price", None), getattr(pairing.student, "price", None))
     names = (pairing.teacher.name, pairing.name)
-    compared = lock.rebuild(entry, pairing.task, names, pairing.judging, pairing.declaration.serving, prices)
+    compared = lock.rebuild(entry, pairing.task, names, pairing.judging, pairing.declaration.serving, pairing.prices)
     numbers = entry["numbers"]
     facts = {name: numbers[name] for name in lock.FACTS} | {
         "inputs": inputs,

@@ -20,7 +20,7 @@ from pytest_distill import results
 from pytest_distill.ask import Budget
 from pytest_distill.curate import check_leak
 from pytest_distill.errors import DistillError, LockError
-from pytest_distill.lock import Ran
+from pytest_distill.lock import Ran, file_of
 from pytest_distill.models import Endpoint
 from pytest_distill.plugin import drift, gates, plan, record_only
 from pytest_distill.plugin.declare import declared, mark_line
@@ -312,7 +312,7 @@ class Run:
 
             page.write(self.settings.out / "report.html", self.result)
             if self.settings.accept:
-                files = {entry.split("::", 1)[0] for entry in self._collected}
+                files = {file_of(gate) for gate in self._collected}
                 self._lock_words = self.locking.accept(self.result, files)
         except (OSError, LockError) as error:
             cause = f"the result could not be written to {shown_path(self.settings.out)}: {error}"

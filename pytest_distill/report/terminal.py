@@ -129,15 +129,18 @@ def _drift(entry: Mapping[str, Any]) -> Iterator[str]:
     yield f"  model      {then}" if then == now else f"  model      answered by {then} as recorded and by {now} now"
     for row in entry["first"]:
         yield f"  changed    {row['id']}: {row['then']}, now {row['now']}"
-    if entry["cost_usd"] is not None:
-        yield f"  cost       ${entry['cost_usd']:.4f}"
-    yield f"  {entry['outcome']:<10} {_first_line(entry['words'])}"
+    yield from _came_to(entry)
 
 
 def _recorded(entry: Mapping[str, Any]) -> Iterator[str]:
     yield f"{entry['task']}: {entry['role']} {entry['model']}: {entry['outcome']}"
     lacking = f", {entry['failed']:,} not had" if entry["failed"] else ""
     yield f"  replies    {entry['held']:,} on hand before, {entry['asked']:,} new{lacking}"
+    yield from _came_to(entry)
+
+
+def _came_to(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Write what asking a model cost, where that is known, and what it came to."""
     if entry["cost_usd"] is not None:
         yield f"  cost       ${entry['cost_usd']:.4f}"
     yield f"  {entry['outcome']:<10} {_first_line(entry['words'])}"
