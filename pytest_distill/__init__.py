@@ -6,10 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_distill.answers import Json as Json
     from pytest_distill.answers import Labels as Labels
+    from pytest_distill.answers import Text as Text
+    from pytest_distill.answers import ToolCall as ToolCall
     from pytest_distill.compare import Comparison as Comparison
     from pytest_distill.curate import Curation as Curation
     from pytest_distill.errors import DistillError as DistillError
+    from pytest_distill.judge import Judge as Judge
     from pytest_distill.measures import Serving as Serving
     from pytest_distill.models import Checkpoint as Checkpoint
     from pytest_distill.models import Endpoint as Endpoint
@@ -26,11 +30,15 @@ _HOME = {
     "DistillError": "pytest_distill.errors",
     "Endpoint": "pytest_distill.models",
     "Example": "pytest_distill.task",
+    "Judge": "pytest_distill.judge",
     "Judgement": "pytest_distill.verdict",
+    "Json": "pytest_distill.answers",
     "Labels": "pytest_distill.answers",
     "Recipe": "pytest_distill.student",
     "Serving": "pytest_distill.measures",
     "Task": "pytest_distill.task",
+    "Text": "pytest_distill.answers",
+    "ToolCall": "pytest_distill.answers",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605  (a list of strings, sorted from the table above)
 

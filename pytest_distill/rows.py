@@ -44,7 +44,7 @@ class Row:
     shape: str
 
 
-def task_rows(data: bytes, path: Path, shown: str, reference: str, known: frozenset[str]) -> Iterator[Row]:
+def task_rows(data: bytes, path: Path, shown: str, references: Sequence[str], known: frozenset[str]) -> Iterator[Row]:
     """Yield the rows of a training or held-out file, flat; each row by itself may have any shape.
 
     ``.csv`` and ``.parquet`` are read as tables whose columns are fields; any other file holds one JSON object a line, or one
@@ -59,7 +59,7 @@ def task_rows(data: bytes, path: Path, shown: str, reference: str, known: frozen
         data: the file's bytes.
         path: decides the format and names rows; nothing is read from it.
         shown: the path as messages show it.
-        reference: the field of a flat row that holds the reference.
+        references: the fields of a flat row that may hold the reference; that of a row of another shape goes to the first.
         known: all that a flat row may hold, see `flattened`.
 
     Raises:
@@ -75,7 +75,7 @@ def task_rows(data: bytes, path: Path, shown: str, reference: str, known: frozen
     first_line: dict[str, int] = {}
     for number, (line, given) in enumerate(rows, 1):
         where = f"{shown}:{line}"
-        shape, values = flattened(given, where, reference, known)
+        shape, values = flattened(given, where, references, known)
         if shape or suffix in TABLES:
             values = {"id": f"{path.stem}-{number}", **_filled(values)}
             if type(values["id"]) is int:
@@ -84,10 +84,10 @@ def task_rows(data: bytes, path: Path, shown: str, reference: str, known: frozen
         yield Row(line, where, values, shape)
 
 
-def flattened(row: Mapping[str, Any], where: str, reference: str, known: frozenset[str]) -> tuple[str, dict[str, Any]]:
+def flattened(row: Mapping[str, Any], where: str, references: Sequence[str], known: frozenset[str]) -> tuple[str, dict[str, Any]]:
     """Return the shape of `row`, one of `SHAPES` or empty for flat, and the row in the flat shape.
 
-    A row is flat where it holds `reference`, and where the key that would hold its answer is in `known`: a task whose prompt shows
+    A row is flat where it holds one of `references`, and where the key that would hold its answer is in `known`: a task whose prompt shows
     ``{{ output }}`` has no Alpaca rows. A reference loses the blanks at its ends; other keys of the row stay as they are.
 
     - ``{"prompt": …, "completion": …}``: field ``prompt``. Both may be lists of messages, read as below.
@@ -100,7 +100,7 @@ def flattened(row: Mapping[str, Any], where: str, reference: str, known: frozens
         TaskError: a conversation is not of text, or not of turns by system, user and assistant that end in the user's and its answer.
     """
     shapes = (name for name, keys in SHAPES.items() if row.keys() >= {*keys} and keys[0] not in known)
-    shape = "" if reference in row else next(shapes, "")
+    shape = "" if row.keys() & {*references} else next(shapes, "")
     if not shape:
         return "", dict(row)
     key = SHAPES[shape][0]
@@ -115,7 +115,7 @@ def flattened(row: Mapping[str, Any], where: str, reference: str, known: frozens
     for name in sorted(fields.keys() & values.keys()):
         if fields[name] != values[name]:
             raise TaskError(f"{where}: {name!r} of the row contradicts {name!r} of its turns. Keep one of the two.")
-    return shape, {**values, **fields, reference: (answer or "").strip()}
+    return shape, {**values, **fields, references[0]: (answer or "").strip()}
 
 
 def read_rows(data: bytes, shown: str) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
@@ -149,9 +149,9 @@ def check_names(
     for name in row:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            lacks = next((each for each in sorted(known) if each.startswith("expected") and each not in row), None)
-            if name in REFERENCE_NAMES and lacks:
-                hint = f"If it is the reference, call it {lacks!r}."
+            references = sorted(each for each in known if each.startswith("expected"))
+            if name in REFERENCE_NAMES and references and not row.keys() & {*references}:
+                hint = f"If it is the reference, call it {references[0]!r}."
             else:
                 hint = f"Did you mean {near[0]!r}?" if near else unknown
             raise TaskError(f"{where}: unknown field {name!r}. Known are {', '.join(sorted(known))}. {hint}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_distill.answers import Answer, Malformed
+from pytest_distill.answers.plain import read_json
 from pytest_distill.errors import TaskError
 from pytest_distill.files import digest
 from pytest_distill.rows import TABLES, Row, brief, check_names, is_text, read_rows, task_rows
@@ -25,17 +27,22 @@ class Example:
 
     Attributes:
         id: unique within its file.
-        fields: what the prompt reads, by name; all strings.
-        expected: the reference, or None where there is none.
+        fields: what the prompt reads, by name; plain JSON values, of which none is null.
+        expected: the reference as the task's answer contract keeps it, a plain JSON value, or None where there is none.
         tags: slices that this example belongs to.
         line: its line in the file, from 1; in a Parquet file the number of its row.
     """
 
     id: str
-    fields: Mapping[str, str]
-    expected: str | None
+    fields: Mapping[str, Any]
+    expected: Any
     tags: tuple[str, ...]
     line: int
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The fields as the prompt shows them by themselves: what is no text as JSON; empty where it is an empty list or object."""
+        return {name: "" if value in ([], {}) else _written(value) for name, value in self.fields.items()}
 
     def content(self) -> list[object]:
         """Return all but the line number as plain JSON values, for digests."""
@@ -49,13 +56,15 @@ class Task:
     Args:
         name: lower-case letters, digits, '_' and '-'; unique in a run.
         prompt: a Jinja2 template over an example's fields. A field that the template tests with ``if`` is optional and an
-            empty string where a row lacks it; every other one is required. Plain text, nothing is escaped.
+            empty string where a row lacks it; every other one is required. Plain text, nothing is escaped. A field may hold any JSON value but null: what is no text when it
+            is shown stands there as JSON, and ``{{ names | join(", ") }}`` shows a list in another way.
         answer: the contract a reply must satisfy, for example `Labels`.
         train: file of training rows, the reference optional: JSON lines, one JSON array, ``.csv`` or ``.parquet``. A row is flat, with
             ``id``, the prompt's fields and ``expected_label``, or has one of the shapes in which others write: prompt and completion,
             chat messages, Alpaca, ShareGPT; see `pytest_distill.rows.flattened` for the fields that each gives. Each row is read by
             itself, so one file may mix shapes. A flat reference is taken to the letter, one of another shape is read as a reply is.
-            What a row holds and the prompt does not use is refused, unless `extra` names it.
+            What a row holds and the prompt does not use is refused, unless `extra` names it. None for a task that nothing is distilled
+            for, such as a mark's ``broad=``.
         heldout: file of held-out rows, read the same way; never trained on. References may also stand in the labels file beside it,
             see `labels_path`.
         max_tokens: the longest reply, 1 or more; decoding is greedy.
@@ -70,7 +79,7 @@ class Task:
     name: str
     prompt: str
     answer: Answer
-    train: Path
+    train: Path | None
     heldout: Path
     max_tokens: int
     extra: Sequence[str] = field(default=())
@@ -88,10 +97,10 @@ class Task:
         share = self.stable
         if share is not None and (not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1):
             raise TaskError(f"task {self.name!r}: stable is a share of prompts from 0 to 1, or None; seen {brief(share)}.")
-        object.__setattr__(self, "train", Path(self.train))
+        object.__setattr__(self, "train", None if self.train is None else Path(self.train))
         object.__setattr__(self, "heldout", Path(self.heldout))
         _ = self._template  # a broken template is an error of the declaration, not of the first row
-        closed = {"id", "tags", self.answer.reference_field} & frozenset().union(*self.prompt_fields)
+        closed = {"id", "tags", *self.answer.reference_fields} & frozenset().union(*self.prompt_fields)
         if closed:
             raise TaskError(f"task {self.name!r}: the prompt may not use {min(closed)!r}: a model would be shown what is not its to see.")
 
@@ -99,7 +108,7 @@ class Task:
     def _template(self) -> Template:
         import jinja2
 
-        environment = jinja2.Environment(autoescape=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)  # noqa: S701  (a prompt is plain text)
+        environment = jinja2.Environment(autoescape=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined, finalize=_shown)  # noqa: S701  (a prompt is plain text)
         try:
             return environment.from_string(self.prompt)
         except jinja2.TemplateSyntaxError as error:
@@ -124,7 +133,13 @@ class Task:
 
     @cached_property
     def train_examples(self) -> list[Example]:
-        """The training rows, read and checked."""
+        """The training rows, read and checked.
+
+        Raises:
+            TaskError: there are none, or a row is wrong.
+        """
+        if self.train is None:
+            raise TaskError(f"task {self.name!r} has no training rows: it was declared with train=None. Give Task(train=…) a JSONL file.")
         return self._read(self.train, "train")
 
     @cached_property
@@ -179,9 +194,9 @@ class Task:
                 f"task {self.name!r}: cannot read {shown}: {error.strerror}. Give Task({role}=…) a JSONL file, one object a line."
             ) from None
         required, optional = self.prompt_fields
-        reference = self.answer.reference_field
-        known = frozenset({"id", "tags", reference, *required, *optional, *self.extra})
-        examples = [self._example(row, known) for row in task_rows(data, path, shown, reference, known)]
+        references = self.answer.reference_fields
+        known = frozenset({"id", "tags", *references, *required, *optional, *self.extra})
+        examples = [self._example(row, known) for row in task_rows(data, path, shown, references, known)]
         if not examples:
             form = "one a row" if path.suffix.lower() in TABLES else "one JSON object a line"
             raise TaskError(f"task {self.name!r}: {shown} holds no rows. Add {role} examples, {form}.")
@@ -202,43 +217,51 @@ class Task:
             check_names(row, where, {"id", *required}, known, "", missing)
         else:
             check_names(row, where, {"id", *required}, known, "Use it in the prompt or list it in Task(extra=…).")
-        for name in {"id", *required, *optional} & row.keys():
-            if not isinstance(row[name], str):
-                raise TaskError(f"{where}: field {name!r} must be a string; seen {brief(row[name])}.")
+        if not isinstance(row["id"], str):
+            raise TaskError(f"{where}: field 'id' must be a string; seen {brief(row['id'])}.")
+        fields = {name: row[name] for name in row if name in required or name in optional}
+        for name, value in fields.items():
+            if value is None or not (isinstance(value, str) or _is_json(value)):
+                raise TaskError(
+                    f"{where}: field {name!r} must be text or another JSON value but null; seen {brief(value)}. Leave out what is not"
+                    f" there, and test it in the prompt: {{% if {name} %}}…{{% endif %}}."
+                )
         if not row["id"]:
             raise TaskError(f"{where}: the id is empty. Give each row its own.")
-        for name in ("id", *required, *optional):
-            if not is_text(row.get(name, "")):
+        for name in ("id", *fields):
+            if isinstance(row[name], str) and not is_text(row[name]):
                 raise TaskError(f"{where}: field {name!r} holds half of a surrogate pair, which is no text. Write the whole character.")
         tags = row.get("tags", [])
         if not isinstance(tags, list) or not all(isinstance(tag, str) and is_text(tag) for tag in tags):
             raise TaskError(f"{where}: 'tags' must be a list of strings; seen {brief(tags)}.")
-        fields = {name: row[name] for name in row if name in required or name in optional}
         return Example(row["id"], fields, self._reference(read), tuple(tags), read.line)
 
-    def _reference(self, read: Row) -> str | None:
+    def _reference(self, read: Row) -> Any:
         """Return the checked reference of a row; what others wrote as a reply is read as one, a flat row is taken to the letter."""
-        name = self.answer.reference_field
-        if name not in read.values:
+        given = {name: read.values[name] for name in self.answer.reference_fields if name in read.values}
+        if not given:
             return None
-        expected: str | None = read.values[name]
-        way = "Correct the row or add the value to the answer contract."
-        if read.shape and expected is not None:
-            parsed = self.answer.parse(expected)
-            if isinstance(parsed, Malformed):
-                raise TaskError(f"{read.where}: the reference of the {read.shape} row, {brief(expected)}, is {self.answer.misfit}. {way}")
-            expected = parsed
-        wrong = self.answer.check_reference(expected)
-        if wrong:
-            way = "Leave the field out where there is no reference." if expected is None else way
-            raise TaskError(f"{read.where}: {name} {wrong}. {way}")
-        return expected
+        for name, value in given.items():
+            if not (isinstance(value, str) or _is_json(value)):
+                raise TaskError(f"{read.where}: {name} must be text or another JSON value; seen {brief(value)}. Write it as text.")
+        way = "Correct the row or " + ("add the value to" if self.answer.classes else "loosen") + " the answer contract."
+        if read.shape:
+            text = given[self.answer.reference_fields[0]]
+            value = self.answer.parse(text)
+            if isinstance(value, Malformed):
+                raise TaskError(f"{read.where}: the reference of the {read.shape} row, {brief(text)}, is {self.answer.misfit}. {way}")
+            return self.answer.as_reference(value)
+        try:
+            return self.answer.reference(given)
+        except ValueError as error:
+            way = "Leave the field out where there is no reference." if None in given.values() else way
+            raise TaskError(f"{read.where}: {' and '.join(given)} {error}. {way}") from None
 
-    def _labels(self, data: bytes, examples: Mapping[str, Example]) -> dict[str, str]:
+    def _labels(self, data: bytes, examples: Mapping[str, Example]) -> dict[str, Any]:
         """Return the labels of a labels file by id, checked against the held-out rows."""
-        reference = self.answer.reference_field
+        reference = self.answer.reference_fields[0]
         shown, heldout = shown_path(self.labels_path), shown_path(self.heldout)
-        labels: dict[str, str] = {}
+        labels: dict[str, Any] = {}
         for number, _, row in read_rows(data, shown):
             where = f"{shown}:{number}"
             check_names(row, where, {"id", reference}, frozenset({"id", "input", reference}), "A row of labels has no others.")
@@ -249,12 +272,14 @@ class Task:
             seen = row.get("input", prompt)
             if not isinstance(seen, str):
                 raise TaskError(f"{where}: field 'input' must be a string; seen {brief(seen)}. Correct or remove it.")
-            label = row[reference]
-            if label in (None, ""):
+            if row[reference] in (None, ""):
                 continue
-            wrong = self.answer.check_reference(label)
-            if wrong:
-                raise TaskError(f"{where}: {reference} {wrong}. Correct the label, or set it to null to leave the row unlabelled.")
+            try:
+                label = self.answer.reference({reference: row[reference]})
+            except ValueError as error:
+                raise TaskError(
+                    f"{where}: {reference} {error}. Correct the label, or set it to null to leave the row unlabelled."
+                ) from None
             if seen != prompt:
                 differs = (at for at, (old, new) in enumerate(zip(seen, prompt, strict=False)) if old != new)
                 at = next(differs, min(len(seen), len(prompt)))
@@ -265,10 +290,28 @@ class Task:
                 )
             if example.expected not in (None, label):
                 raise TaskError(
-                    f"{where}: {reference} {label!r} contradicts {example.expected!r} at {heldout}:{example.line}. Correct one of the two."
+                    f"{where}: {reference} {self.answer.shown(label)!r} contradicts {self.answer.shown(example.expected)!r} at {heldout}:{example.line}. Correct one of the two."
                 )
             labels[example.id] = label
         return labels
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a value is plain JSON, and not nested too deeply: tables may hold dates, bytes and numbers that are not."""
+    try:
+        read_json(json.dumps(value))
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _shown(value: Any) -> Any:
+    """Return what a prompt shows of a value: of JSON values that are no text their JSON, of others (an undefined name) themselves."""
+    return _written(value) if isinstance(value, list | dict | bool | None) else value
 
 
 def shown_path(path: Path) -> str:

@@ -43,8 +43,24 @@ RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "safetensors"}
 HEAVY_ROOMS = {"models", "student", "artefacts"}
 STANDARD_ONLY = {"stats", "files"}
-UNLOADED = ("torch", "transformers", "openai", "jinja2", "numpy", "trl", "peft", "datasets", "filelock")
-PUBLIC = ["Checkpoint", "Comparison", "Curation", "DistillError", "Endpoint", "Example", "Judgement", "Labels", "Recipe", "Serving", "Task"]
+UNLOADED = ("torch", "transformers", "openai", "jinja2", "numpy", "trl", "peft", "datasets", "filelock", "pydantic", "jsonschema")
+PUBLIC = [
+    "Checkpoint",
+    "Comparison",
+    "Curation",
+    "DistillError",
+    "Endpoint",
+    "Example",
+    "Json",
+    "Judge",
+    "Judgement",
+    "Labels",
+    "Recipe",
+    "Serving",
+    "Task",
+    "Text",
+    "ToolCall",
+]
 MOST_LINES = 400
 
 

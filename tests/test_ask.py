@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pytest_distill.answers import Labels
+from pytest_distill.answers import Labels, ToolCall
 from pytest_distill.ask import Budget, ask, collect, keys_of
 from pytest_distill.errors import DistillError, ModelError, RecordingError
 from pytest_distill.models import Endpoint
@@ -214,6 +214,26 @@ def test_a_response_format_belongs_to_the_question(path):
     with ApiServer() as server:
         (kept,) = record(endpoint(server), rows(1, 5), path, task=formed)
     assert (kept.outcome, kept.text) == ("answered", '{"label": "no"}')
+
+
+@pytest.mark.parametrize("options", [{}, {"stream": True}, {"plain": True}])
+def test_tools_are_offered_and_what_is_called_is_the_reply(path, options):
+    """The tools of a task are sent with each prompt, and belong to the question; a call comes back as a reply that the task reads."""
+    find = {"name": "find", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}
+    task = make_task(answer=ToolCall([find]))
+    call = {"id": "1", "type": "function", "function": {"name": "find", "arguments": '{"q": "x"}'}}
+
+    def reply(prompt, request):
+        return {"text": None, "tool_calls": [call]} if "tools" in request and "want=yes" in prompt else "Paris."
+
+    with ApiServer(reply=reply) as server:
+        model = endpoint(server, **options)
+        replies = record(model, rows(2), path, task=task)
+        assert record(model, rows(2), path, task=make_task(answer=ToolCall([{**find, "name": "look"}]))) is not None
+        assert server.asked == 4
+    called = {"tool": None} if "plain" in options else {"tool": "find", "arguments": {"q": "x"}}
+    assert [task.answer.parse(each.text) for each in replies] == [called, {"tool": None}]
+    assert replies[0].parameters.get("tools") == (None if "plain" in options else list(task.answer.tools))
 
 
 def test_tokens_that_were_not_counted_have_no_cost(path):

@@ -131,10 +131,20 @@ def test_linear_with_one_completion_answers_that(monkeypatch):
 
 def test_linear_refuses_open_text():
     """More completions than a linear model can sensibly choose among are refused with their number."""
-    pytest.importorskip("sklearn")
-    Linear([(f"prompt {k}", f"reply {k}") for k in range(100)]).load("cpu")
+    Linear([(f"prompt {k}", f"reply {k}") for k in range(100)]).check()
     with pytest.raises(ModelError, match=r"at most 100 completions; the training set has 101 distinct ones"):
         Linear([(f"prompt {k}", f"reply {k}") for k in range(101)]).load("cpu")
+
+
+def test_linear_takes_more_completions_where_they_recur():
+    """A hundred and one completions are a choice where each stands there twice; what prompts begin with is not read."""
+    pytest.importorskip("sklearn")
+    rows = [(f"Which number is it?\n{word} {k}", f"reply {k}") for k in range(101) for word in ("ask", "give")]
+    model = Linear(rows)
+    assert texts(model, ["Which number is it?\nask 7", "Which number is it?\ngive 93"]) == ["reply 7", "reply 93"]
+    assert not any("which" in word for word in model._pipeline[0].transformer_list[0][1].vocabulary_)
+    with pytest.raises(ModelError, match=r"at most 100 completions; the training set has 101 distinct ones"):
+        Linear(rows[:-1]).load("cpu")
 
 
 def test_linear_without_scikit_learn_says_what_to_install(monkeypatch):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_distill.answers import Labels, Malformed
+from pytest_distill.answers import Grade, Labels, Malformed
 from pytest_distill.compare import Comparison, latency
 from pytest_distill.evaluate import Evaluation, Series, Timing, evaluate
 from pytest_distill.recording import Reply
@@ -55,7 +55,8 @@ def test_replies_are_scored_against_references(tmp_path):
     student = make(tmp_path).student
     wrong = Malformed("none of a, b, c")
     assert student == Evaluation(
-        "small", ("a", "b", "b", "b", wrong, "b", "c", "a"), (1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0),
+        "small", ("a", "b", "b", "b", wrong, "b", "c", "a"), ("a", "b", "b", "b", None, "b", "c", "a"),
+        tuple(Grade(score, bool(score)) for score in (1, 0, 0, 1, 0, 1, 1, 0)),
         ("a", "b", "b", " B\n", "what?", "b", "c", "a"), 80, 16, "2026-11-22T10:00:52Z",
     )  # fmt: skip
     assert student.right == 4
@@ -106,23 +107,25 @@ def test_confusion(tmp_path):
 
 
 def test_classes_and_macro_f1(tmp_path):
-    """Each label has its support, and F1 and recall of both models; a label that was never given has F1 0."""
+    """Each label has its support, and precision, recall and F1 of both models; a label that was never given has F1 0."""
     found = make(tmp_path)
+    names = ("support", *(f"{side}_{figure}" for side in ("teacher", "student") for figure in ("precision", "recall", "f1")))
     assert found.classes == {
-        "a": {"support": 3, "teacher_f1": 4 / 7, "teacher_recall": 2 / 3, "student_f1": 2 / 5, "student_recall": 1 / 3},
-        "b": {"support": 3, "teacher_f1": 4 / 6, "teacher_recall": 2 / 3, "student_f1": 4 / 7, "student_recall": 2 / 3},
-        "c": {"support": 2, "teacher_f1": 0.0, "teacher_recall": 0.0, "student_f1": 2 / 3, "student_recall": 1 / 2},
+        "a": dict(zip(names, (3, 2 / 4, 2 / 3, 4 / 7, 1 / 2, 1 / 3, 2 / 5), strict=True)),
+        "b": dict(zip(names, (3, 2 / 3, 2 / 3, 4 / 6, 2 / 4, 2 / 3, 4 / 7), strict=True)),
+        "c": dict(zip(names, (2, 0.0, 0.0, 0.0, 1.0, 1 / 2, 2 / 3), strict=True)),
     }
     assert found.macro_f1("teacher") == pytest.approx((4 / 7 + 4 / 6) / 3)
     assert found.macro_f1("student") == pytest.approx((2 / 5 + 4 / 7 + 2 / 3) / 3)
-    assert make(tmp_path, ROWS[:2]).classes["c"] == {
-        "support": 0, "teacher_f1": 0.0, "teacher_recall": 0.0, "student_f1": 0.0, "student_recall": 0.0,
-    }  # fmt: skip
+    assert make(tmp_path, ROWS[:2]).classes["c"] == dict.fromkeys(names, 0)
 
 
 def test_slices(tmp_path):
-    """Each tag has its examples and both accuracies; an example counts for every tag that it has."""
-    assert make(tmp_path).slices == {"easy": {"n": 3, "teacher": 1.0, "student": 2 / 3}, "hard": {"n": 2, "teacher": 0.5, "student": 0.0}}
+    """Each tag has its examples, both accuracies and both mean scores; an example counts for every tag that it has."""
+    assert make(tmp_path).slices == {
+        "easy": {"n": 3, "teacher": 1.0, "student": 2 / 3, "teacher_score": 1.0, "student_score": 2 / 3},
+        "hard": {"n": 2, "teacher": 0.5, "student": 0.0, "teacher_score": 0.5, "student_score": 0.0},
+    }
     assert make(tmp_path, ROWS[1:2]).slices == {}
 
 

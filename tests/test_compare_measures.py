@@ -136,7 +136,7 @@ def test_what_needs_every_reference_says_so(tmp_path):
         assert "was not measured: 56 of 76" in ((measure >= 0.5) if measure.side == "lower" else (measure <= 0.5)).words
     assert (found.accuracy("teacher"), found.macro_f1("student"), found.classes, found.confusion(found.teacher)) == (None, None, {}, [])
     assert found.slices["easy"]["teacher"] == 1.0
-    assert found.slices["t"] == {"n": 53, "teacher": None, "student": None}
+    assert found.slices["t"] == {"n": 53, **dict.fromkeys(("teacher", "student", "teacher_score", "student_score"))}
     kinds = [row["kind"] for row in found.errors()]
     assert kinds == ["introduced"] * 4 + ["inherited"] + ["unlabelled"] * 5
     assert found.errors()[-1]["expected"] == ""

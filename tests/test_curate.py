@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from math import nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_distill.answers import Labels
+from pytest_distill.answers import Labels, ToolCall
 from pytest_distill.curate import Curation, Leak, Rejected, TrainingRow, check_leak, curate
 from pytest_distill.errors import TaskError, TeacherError
 from pytest_distill.recording import OUTCOMES, Reply
@@ -232,6 +232,13 @@ def test_a_teacher_that_does_not_keep_the_contract(tmp_path, unparsable, refused
     )
 
 
+def test_a_contract_without_labels_has_no_label_to_add(tmp_path):
+    """Where answers are calls, the way out of unparsable replies is another contract, not another label."""
+    examples, replies = pairs(*[(f"p{k}", "{", None, "answered") for k in range(10)])
+    with pytest.raises(TeacherError, match=r"are no valid call; .* Tighten the prompt or loosen the answer contract\.$"):
+        curate(replace(make(tmp_path), answer=ToolCall([{"name": "go"}])), examples, replies)
+
+
 @pytest.mark.parametrize(
     ("outcomes", "what"),
     [
@@ -305,7 +312,8 @@ def test_held_out_examples_in_the_training_data_are_refused(tmp_path, monkeypatc
     with pytest.raises(TaskError) as caught:
         check_leak(make(tmp_path, train=("x", "Same one!", "y"), heldout=("z", "same one", "Y")))
     assert str(caught.value) == (
-        "task 't': 2 held-out examples are also in the training data; first: held-1 equals train-1. Remove them from train.jsonl."
+        "task 't': 2 held-out examples are also in the training data; first: held-1 equals train-1. Remove them from train.jsonl"
+        " or leave them out with Curation(leaked='reject')."
     )
 
 
@@ -323,7 +331,7 @@ def test_near_duplicates_are_refused(tmp_path, monkeypatch):
     with pytest.raises(TaskError) as caught:
         check_leak(make(tmp_path, train, heldout))
     text = str(caught.value)
-    assert text.startswith(f"task 't': 1 held-out examples nearly equal training rows; first: held-1 nearly equals train-1 ({near}")
+    assert text.startswith(f"task 't': 1 held-out example is nearly equal to training rows; first: held-1 nearly equals train-1 ({near}")
     assert text.endswith(ways_out)
     heldout = ("Y", *heldout, f"hello {LONG}", f"{LONG} now")  # the last equals one training row and nearly equals two
     with pytest.raises(TaskError) as caught:
@@ -331,7 +339,7 @@ def test_near_duplicates_are_refused(tmp_path, monkeypatch):
     text = str(caught.value)
     assert text.startswith(
         "task 't': 2 held-out examples are also in the training data; first: held-0 equals train-3."
-        f" 2 more held-out examples nearly equal training rows; first: held-2 nearly equals train-1 ({near}"
+        f" 2 more held-out examples are nearly equal to training rows; first: held-2 nearly equals train-1 ({near}"
     )
     assert text.endswith(ways_out)
     check_leak(make(tmp_path, train, heldout[1:-1]), Curation(near=0.99))

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_distill import lock, results
+from pytest_distill import Comparison, Task, Text, lock, results
 from pytest_distill.errors import LockError
-from pytest_distill.evaluate import Series, Timing
+from pytest_distill.evaluate import Series, Timing, evaluate
 from pytest_distill.measures import Serving
 from pytest_distill.verdict import Judging
 from tests.fakes import RuleModel
-from tests.test_compare_measures import HARD, make
+from tests.test_compare_measures import HARD, LIVE, make, replies
 
 ACCEPTED = {"at": "2026-11-22T10:00:00Z", "commit": "0" * 40, "machine": "here, 2 cores"}
 SERVING = Serving(usd_per_hour=1.0, requests_per_month=1e6)
@@ -90,6 +90,33 @@ def test_what_is_rebuilt_from_the_lock_measures_as_the_run_did(tmp_path, rows, t
         assert (first.words, first.outcome, first.p) == (second.words, second.outcome, second.p)
     assert (again.student_latency.p50 <= 20).words == (compared.student_latency.p50 <= 20).words
     assert (again.cost_gain >= 2).words == (compared.cost_gain >= 2).words
+
+
+TEXTS = (
+    ("the red fox", "the red fox", {"expected": "the red fox"}),
+    ("A red fox.", "the red fox", {"expected": "the red fox"}),
+    ("red", "the blue fox", {"expected_any": ["the red fox", "a blue fox"]}),
+    ("a fox", "a dog", {"expected_substr": ["fox"]}),
+    ("a fox", " ", {}),
+    ("a fox", "A fox", {}),
+)
+
+
+def test_answers_that_are_no_labels_are_rebuilt_as_well(tmp_path):
+    """Of free text, too, the lock leaves out the rows where both gave the reference, and measures as the run did."""
+    rows = [{"id": f"h{k}", "text": f"text {k}", **reference} for k, (_, _, reference) in enumerate(TEXTS)]
+    (tmp_path / "h.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = Task("t", "say {{ text }}", Text("token_f1", right=0.6), tmp_path / "h.jsonl", tmp_path / "h.jsonl", 4)
+    sides = [evaluate(name, task, task.heldout_examples, replies([row[at] for row in TEXTS])) for at, name in enumerate(("big", "small"))]
+    compared = Comparison(task, task.heldout_examples, *sides, LIVE, Judging())
+    (entry,) = locked(tmp_path / "lock.json", entry_of(compared)).comparisons.values()
+    assert list(entry["numbers"]["answers"]) == ["h1", "h2", "h3", "h4", "h5"]
+    again = lock.rebuild(entry, task, ("big", "small"), Judging(), None, (None, None))
+    assert (again.kinds, again.counts) == (compared.kinds, compared.counts)
+    assert [side.grades for side in (again.teacher, again.student)] == [side.grades for side in sides]
+    del entry["numbers"]["answers"]["h3"]
+    with pytest.raises(LockError, match="the answers to 'h3' are missing"):
+        lock.rebuild(entry, task, ("big", "small"), Judging(), None, (None, None))
 
 
 def test_the_file_is_small_sorted_and_one_answer_a_line(tmp_path):

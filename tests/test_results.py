@@ -154,14 +154,14 @@ def test_a_comparison_as_the_result_holds_it(tmp_path):
     entry = results.comparison_entry(comparison, {"id": "f::s", "n": "replaced"}, known(comparison))
     assert json.loads(json.dumps(entry, allow_nan=False)).keys() == entry.keys()
     assert set(entry) == {
-        "id", "task", "teacher", "student", "n", "counts", "measures", "models", "classes", "confusion", "slices", "band", "band_note",
-        "timing", "answers", "errors",
+        "id", "task", "teacher", "student", "n", "counts", "measures", "models", "classes", "confusion", "parts", "slices", "clusters", "broad", "judge",
+        "band", "band_note", "timing", "answers", "errors",
     }  # fmt: skip
     assert (entry["task"], entry["teacher"], entry["student"], entry["n"], entry["band"]) == ("t", "big", "small", 8, "inconclusive")
     assert entry["band_note"] == comparison.band_note
     assert entry["models"]["student"] == {
         "name": "small", "revision": None, "digest": "sha256:small-[]", "parameters": 1, "accuracy": 0.5, "why": None,
-        "macro_f1": comparison.macro_f1("student"), "latency_ms": {"n": 30, "p50": 20.0, "p90": 20.0, "p95": None, "p99": None},
+        "score": 0.5, "macro_f1": comparison.macro_f1("student"), "weighted_f1": comparison.weighted_f1("student"), "latency_ms": {"n": 30, "p50": 20.0, "p90": 20.0, "p95": None, "p99": None},
         "first_token_ms": None, "per_token_ms": None, "tokens_per_second": None, "tokens_out_p50": None, "tokens_in": 80, "tokens_cached": 0,
         "tokens_out": 16, "tokens_counted": True, "cost_usd": None, "origin": "answered 2026-11-22T10:00:52Z", "answered_by": None, "outcomes": {"answered": 1},
         "retires": None, "terms": None,

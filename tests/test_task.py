@@ -51,6 +51,16 @@ def test_rows_become_examples(folder):
     ]
 
 
+def test_fields_that_are_no_text_are_shown_as_json(folder):
+    """A list, an object, a number or a truth value of a row stays what it is for the prompt's template, and is shown as JSON by itself."""
+    prompt = "{{ slots }}, {{ slots | join(' and ') }}: {{ item.name }} {{ item.size }} {{ many }} {{ open }}{% if hint %}!{% endif %}"
+    given = {"id": "a", "slots": ["date", "größe"], "item": {"name": "x", "size": None}, "many": 2, "open": True, "hint": []}
+    task = make(folder, json.dumps(given).encode(), prompt=prompt)
+    (example,) = task.heldout_examples
+    assert task.render(example) == '["date", "größe"], date and größe: x null 2 true'
+    assert example.texts == {"slots": '["date", "größe"]', "item": '{"name": "x", "size": null}', "many": "2", "open": "true", "hint": ""}
+
+
 def test_an_optional_field_is_empty_where_it_is_missing(folder):
     """A field that the prompt tests with `if` may be missing and is then an empty string; plain text is not escaped."""
     task = make(folder, row(question="a < b & 'c'") + b"\n" + row(id="b", hint="so"))
@@ -104,17 +114,17 @@ BAD_ROWS = {
     "a lone surrogate": (row(id="\ud800"), "2: field 'id' holds half of a surrogate pair"),
     "a lone surrogate in a field": (row(question="why\udfff"), "2: field 'question' holds half of a surrogate pair"),
     "a lone surrogate in an optional field": (row(hint="\ud83d!"), "2: field 'hint' holds half of a surrogate pair"),
+    "a lone surrogate in a list": (row(hint=["a", "\ud83d!"]), "2: field 'hint' must be text or another JSON value but null; seen [\"a\", \"\\ud83d!\"]."),
     "a lone surrogate in a tag": (row(tags=["x", "\ud800"]), "2: 'tags' must be a list of strings; seen [\"x\", \"\\ud800\"]."),
-    "unknown field": (row(question2="x"), "2: unknown field 'question2'. Known are expected_label, hint, id, question, tags. Did you"
+    "unknown field": (row(question2="x"), "2: unknown field 'question2'. Known are expected, expected_label, hint, id, question, tags. Did you"
                                           " mean 'question'?"),
-    "unknown, nothing near": (row(zzz=1), "2: unknown field 'zzz'. Known are expected_label, hint, id, question, tags. Use it in the"
+    "unknown, nothing near": (row(zzz=1), "2: unknown field 'zzz'. Known are expected, expected_label, hint, id, question, tags. Use it in the"
                                           " prompt or list it in Task(extra=…)."),
     "no id": (without("id"), "2: the row lacks 'id'."),
     "two missing": (without("id", "question"), "2: the row lacks 'id', 'question'."),
     "id no string": (row(id=7), "2: field 'id' must be a string; seen 7."),
     "id empty": (row(id=""), "2: the id is empty"),
-    "field no string": (row(question=None), "2: field 'question' must be a string; seen null."),
-    "optional no string": (row(hint=["x"] * 40), '2: field \'hint\' must be a string; seen ["x", "x", "x",'),
+    "field no string": (row(question=None), "2: field 'question' must be text or another JSON value but null; seen null. Leave out what is not there,"),
     "tags no list": (row(tags="x"), "2: 'tags' must be a list of strings; seen \"x\"."),
     "tags of numbers": (row(tags=["x", 1]), "2: 'tags' must be a list of strings; seen [\"x\", 1]."),
     "tags null": (row(tags=None), "2: 'tags' must be a list of strings; seen null."),

@@ -78,6 +78,46 @@ def test_a_tool_call_in_place_of_text_is_empty():
     assert (found.outcome, found.detail) == ("empty", "the reply is empty: the model called a tool instead")
 
 
+CALLS = [
+    ([("find", '{"q": "é", "q": 1}')], '{"tool": "find", "arguments": {"q": "é", "q": 1}}'),
+    ([("find", "")], '{"tool": "find", "arguments": {}}'),
+    ([("find", '{"q": ')], '{"tool": "find", "arguments": "{\\"q\\": "}'),
+    ([("find", "{}"), ("go", "{}")], '[{"tool": "find", "arguments": {}}, {"tool": "go", "arguments": {}}]'),
+]
+
+
+@pytest.mark.parametrize("text", [None, "Let me look."])
+@pytest.mark.parametrize(("calls", "reply"), CALLS)
+def test_a_call_of_a_tool_that_was_offered_is_the_reply(calls, reply, text):
+    """Where tools were offered, calls become a text that holds each to the letter, streamed or not, whatever was said beside them."""
+    given = [{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}} for name, arguments in calls]
+    data, asked = whole(text, tool_calls=given), {"tools": [{}]}
+    for found in (read(data, asked), join_stream(as_events(data), asked)):
+        assert (found.text, found.outcome, found.detail) == (reply, "answered", "")
+
+
+def test_the_parts_of_a_streamed_call_are_joined():
+    """A call comes in parts, each with the place of its call: name first, arguments piece by piece."""
+    parts = [(0, "find", ""), (0, None, '{"q"'), (1, "go", "{"), (1, None, "}"), (0, None, ": 1}")]
+    deltas = [{"tool_calls": [{"index": at, "function": {"name": name, "arguments": piece}}]} for at, name, piece in parts]
+    events = [json.dumps({"choices": [{"delta": delta}]}).encode() for delta in deltas]
+    found = join_stream([*events, b'{"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}', b"[DONE]"], {"tools": [{}]})
+    assert found.text == '[{"tool": "find", "arguments": {"q": 1}}, {"tool": "go", "arguments": {}}]'
+
+
+def test_arguments_may_come_as_an_object():
+    """A server that sends the object in place of its text is understood."""
+    call = {"function": {"name": "find", "arguments": {"q": 1}}}
+    assert read(whole(None, tool_calls=[call]), {"tools": [{}]}).text == '{"tool": "find", "arguments": {"q": 1}}'
+
+
+@pytest.mark.parametrize("calls", [5, "x", [5], [{}], [{"function": {}}], {"function": {"name": "x"}}])
+def test_calls_of_no_form_are_garbled(calls):
+    """What is no list of calls is no completion."""
+    with pytest.raises(NoReplyError, match="no completion"):
+        read(whole(None, tool_calls=calls), {"tools": [{}]})
+
+
 def test_content_in_parts_is_joined():
     """Text that a server sends in parts is one text."""
     found = read({"choices": [{"message": {"content": [{"type": "text", "text": "ye"}, {"type": "image"}, {"text": "s"}]}}]})

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 VOCABULARY = 8192
-LENGTH = 128
 # Width, feed-forward width, layers, heads; embeddings are tied. 10.06M and 2.24M parameters.
 SHAPES = {"teacher": (320, 864, 6, 5), "student": (160, 432, 3, 4)}
 
@@ -92,7 +91,7 @@ def pretrain(name: str, options: argparse.Namespace) -> None:
     model = LlamaForCausalLM.from_pretrained(options.start, dtype=torch.float32) if options.start else LlamaForCausalLM(config)
     parameters = sum(p.numel() for p in model.parameters())
     text = tokens_of(options.corpus, tokenizer)
-    blocks = text[: len(text) // LENGTH * LENGTH].view(-1, LENGTH)
+    blocks = text[: len(text) // options.length * options.length].view(-1, options.length)
     held, blocks = blocks[:256].long(), blocks[256:]
 
     decay = [p for p in model.parameters() if p.ndim > 1]
@@ -170,7 +169,7 @@ def pretrain(name: str, options: argparse.Namespace) -> None:
         "seed": options.seed,
         "learning_rate": options.rate,
         "batch": options.batch,
-        "length": LENGTH,
+        "length": options.length,
     }
     (options.out / "pretraining.json").write_text(json.dumps(report, indent=2) + "\n")
     checkpoint.unlink(missing_ok=True)
@@ -189,6 +188,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=0, help="end after this many tokens instead of --minutes")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--length", type=int, default=128, help="tokens a row of the batch")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-compile", dest="compile", action="store_false", help="do without a C++ compiler")

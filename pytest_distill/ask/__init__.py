@@ -22,7 +22,8 @@ CHUNK = 256
 
 def keys_of(model: Model, task: Task, prompts: Sequence[str]) -> list[list[str]]:
     """Return for each prompt the keys of its replies, one for each sample that the model is asked for."""
-    schema = digest(task.answer.json_schema) if isinstance(model, Endpoint) and task.answer.json_schema else ""
+    form = task.answer.json_schema or list(task.answer.tools)
+    schema = digest(form) if isinstance(model, Endpoint) and form else ""
     samples = model.samples if isinstance(model, Endpoint) else 1
     return [[reply_key(model.digest, prompt, task.max_tokens, sample=k, schema=schema) for k in range(samples)] for prompt in prompts]
 
@@ -145,7 +146,7 @@ def _collect(
     with budget.open():
 
         async def work() -> collect.Keeper:
-            asking = collect.Asking(model, task.max_tokens, task.answer.json_schema, budget, await model.retires())
+            asking = collect.Asking(model, task.max_tokens, task.answer.json_schema, budget, await model.retires(), task.answer.tools)
             keeper = collect.Keeper(asking, recording, before)
 
             def report(done: int) -> None:
@@ -213,7 +214,7 @@ def _missing(
 
 
 def _changed(old: Reply, model: Endpoint, task: Task, prompt: str) -> str:
-    now = model.sent(task.max_tokens, task.answer.json_schema)
+    now = model.sent(task.max_tokens, task.answer.json_schema, task.answer.tools)
     names = sorted(now.keys() | old.parameters.keys())
     changes = [f"the model is {model.model!r}, was {old.model!r}"] if old.model != model.model else []
     changes += ["the prompt has changed"] if old.prompt != prompt_digest(prompt) else []

@@ -51,6 +51,7 @@ class Asking:
         schema: a JSON schema that replies should keep to, or None.
         budget: what may be spent.
         retires: the date on which the model is shut down, or nothing.
+        tools: what the model may call.
     """
 
     endpoint: Endpoint
@@ -58,6 +59,7 @@ class Asking:
     schema: Mapping[str, Any] | None
     budget: Budget
     retires: str = ""
+    tools: Sequence[Mapping[str, Any]] = ()
 
     def most_tokens(self, prompt: str) -> tuple[int, int]:
         """Return how many tokens a request and its reply may have at most: a token is at least one byte of what is sent."""
@@ -67,7 +69,7 @@ class Asking:
     @cached_property
     def _most_beside_prompt(self) -> tuple[int, int]:
         # All that is sent may be charged: tools and a reply schema become text of the prompt.
-        body = self.endpoint.body("", self.max_tokens, self.schema)
+        body = self.endpoint.body("", self.max_tokens, self.schema, self.tools)
         longest = max(int(body.get("max_tokens") or 0), int(body.get("max_completion_tokens") or 0))
         drafts = body.get("best_of")  # written by the server, of which it returns one
         longest *= drafts if isinstance(drafts, int) and drafts > 1 else 1
@@ -104,7 +106,7 @@ class Asking:
             sample=wanted.sample,
             detail=answer.detail,
             answered_by=answer.answered_by,
-            parameters=endpoint.sent(self.max_tokens, self.schema),
+            parameters=endpoint.sent(self.max_tokens, self.schema, self.tools),
             prompt=prompt_digest(wanted.prompt),
             tokens_cached=answer.tokens_cached,
             cost=self.cost(answer),
@@ -328,7 +330,8 @@ class Collection:
         try:
             await self._pause(0)  # asking may have ended while this one waited for money
             cost = most  # also where the run is interrupted: what was sent may be charged
-            answer = await self._endpoint.request(wanted.prompt, self._asking.max_tokens, self._asking.schema, limit=limit)
+            asking = self._asking
+            answer = await self._endpoint.request(wanted.prompt, asking.max_tokens, asking.schema, asking.tools, limit=limit)
             known = self._asking.cost(answer)
             cost = most if known is None else known
             if answer.counted:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
 
-from pytest_distill import stats
 from pytest_distill.answers import Malformed
+from pytest_distill.compare.bill import bill_of, unpriced
+from pytest_distill.compare.classes import NO_LABEL, by_class, by_part, errors_of, mean_f1, members, one_label_each, table
+from pytest_distill.errors import DistillError
 from pytest_distill.evaluate import Evaluation, Timing
+from pytest_distill.judge import Judged
 from pytest_distill.measures import (
     AccuracyDrop,
     Bill,
     BreakEven,
     ClassDrops,
     CostGain,
+    Forgotten,
     IntroducedRate,
+    JudgedDrop,
     Latency,
     MacroF1Drop,
     Measure,
@@ -30,12 +35,10 @@ from pytest_distill.measures import (
     Serving,
     SpeedGain,
     ValidRate,
-    per_request,
 )
 from pytest_distill.task import Example, Task
 from pytest_distill.verdict import Judging, band
 
-NO_LABEL = "(none)"
 VIABLE_DROP, MARGINAL_DROP, VIABLE_GAIN = 0.05, 0.10, 2.0
 KINDS = ("both_right", "introduced", "corrected", "inherited", "agreed", "unlabelled")
 
@@ -52,6 +55,8 @@ class Comparison:
         serving: what running the student takes, where the mark declares it.
         prices: dollars a million tokens of teacher and student, where they are billed so.
         part: what part of the examples it is about, as in `Measure`.
+        judged: what a judge made of the differing replies, and people of that; None where the mark names none.
+        broad: what the student's base (as the teacher) and the student said to the broad task; None where the mark names none.
     """
 
     task: Task
@@ -63,6 +68,8 @@ class Comparison:
     serving: Serving | None = None
     prices: tuple[Price | None, Price | None] = (None, None)
     part: tuple[str, str] = field(default=("", ""))
+    broad: Comparison | None = None
+    judged: Judged | None = None
 
     def __repr__(self) -> str:
         return (
@@ -78,9 +85,9 @@ class Comparison:
         Without a reference it is ``agreed`` where both gave the same answer, and ``unlabelled`` where the answers differ.
         """
         names = {(True, True): "both_right", (True, False): "introduced", (False, True): "corrected", (False, False): "inherited"}
-        sides = zip(self.teacher.scores, self.student.scores, self.teacher.values, self.student.values, strict=True)
+        sides = zip(self.teacher.grades, self.student.grades, self.teacher.keys, self.student.keys, strict=True)
         return [
-            names[t >= 1, s >= 1] if t is not None and s is not None else "agreed" if given == answered else "unlabelled"
+            names[t.right, s.right] if t is not None and s is not None else "agreed" if given == answered else "unlabelled"
             for t, s, given, answered in sides
         ]
 
@@ -143,14 +150,16 @@ class Comparison:
             of_all = {label: _of_class(self.part, label) for label in self.labels[:-1]}
             why = self.without_reference
             return ClassDrops({label: RecallDrop(*self.six, judging=self.judging, part=part, why=why) for label, part in of_all.items()})
-        classes: dict[str, list[int]] = {}
-        for index, example in enumerate(self.examples):
-            classes.setdefault(str(example.expected), []).append(index)
-        return ClassDrops({label: self._recall(label, classes[label]) for label in self.labels[:-1] if label in classes})
+        of_label: dict[str, Counter[tuple[bool, bool]]] = {}
+        for example, *values in zip(self.examples, self.teacher.values, self.student.values, strict=True):
+            teacher, student = map(members, values)
+            for label in members(example.expected):
+                of_label.setdefault(label, Counter())[label in teacher, label in student] += 1
+        return ClassDrops({label: self._recall(label, of_label[label]) for label in self.labels[:-1] if label in of_label})
 
-    def _recall(self, label: str, at: Sequence[int]) -> RecallDrop:
-        part = _of_class(self.part, label)
-        return RecallDrop(*self._only(at, part).six, judging=self.judging, part=part)
+    def _recall(self, label: str, found: Mapping[tuple[bool, bool], int]) -> RecallDrop:
+        four = [found[sides] for sides in ((True, True), (True, False), (False, True), (False, False))]
+        return RecallDrop(*four, judging=self.judging, part=_of_class(self.part, label))
 
     @cached_property
     def score_drop(self) -> ScoreDrop:
@@ -166,8 +175,13 @@ class Comparison:
     @cached_property
     def macro_f1_drop(self) -> MacroF1Drop:
         """Teacher macro-F1 minus student macro-F1: ``assert comparison.macro_f1_drop <= 0.05``."""
-        given = zip(self.examples, self.teacher.values, self.student.values, strict=True)
-        cells = Counter((str(example.expected), _label(teacher), _label(student)) for example, teacher, student in given)
+        if not self.labels:
+            return MacroF1Drop({}, why="the answers of this task are no labels", judging=self.judging, part=self.part)
+        if not (self.without_reference or one_label_each(self.examples)):
+            why = "an answer of this task may be several labels: hold recall_drop of each to a limit"
+            return MacroF1Drop({}, why=why, judging=self.judging, part=self.part)
+        rows = zip(self.examples, self.teacher.values, self.student.values, strict=True)
+        cells = Counter((str(example.expected), _label(teacher), _label(student)) for example, teacher, student in rows)
         absent = [label for label in self.labels[:-1] if not any(example.expected == label for example in self.examples)]
         unseen = f"no held-out example is of the class {absent[0]!r}: its share of the mean is unknown. Add some" if absent else ""
         return MacroF1Drop(cells, why=self.without_reference or unseen, **self._fitted(lambda part: part.macro_f1_drop))
@@ -190,6 +204,30 @@ class Comparison:
         """The share of the student's replies that satisfy the contract: ``assert comparison.valid_rate >= 0.99``."""
         valid = sum(not isinstance(value, Malformed) for value in self.student.values)
         return ValidRate(valid, len(self.examples), **self._fitted(lambda part: part.valid_rate))
+
+    @cached_property
+    def forgotten(self) -> Forgotten:
+        """What the base could do of the broad task and the student no longer can: ``assert comparison.forgotten <= 0.05``.
+
+        Raises:
+            DistillError: the mark names no broad task.
+        """
+        if self.broad is None:
+            raise DistillError("comparison.forgotten: the mark distill names no broad task. Add broad=… with a Task of general prompts.")
+        broad = self.broad
+        why = "" if broad.teacher.right else "the base gets no row of the broad task right, so there is nothing that it could forget"
+
+        def of_tag(tag: str) -> Forgotten:
+            return replace(self, broad=broad._on(tag)).forgotten  # noqa: SLF001  (a comparison like this one)
+
+        return Forgotten(*broad.six, why=why, judging=self.judging, part=broad.part, slicer=of_tag)
+
+    @cached_property
+    def judged_drop(self) -> JudgedDrop:
+        """How much oftener people find the student's reply the worse one: ``assert comparison.judged_drop <= 0.05``; errors as `forgotten`."""
+        if self.judged is None:
+            raise DistillError("comparison.judged_drop: the mark distill names no judge. Add judge=Judge(model, rubric=…).")
+        return JudgedDrop(self.judged, judging=self.judging, why=self.judged.why)
 
     # Measures of speed and cost
 
@@ -214,58 +252,28 @@ class Comparison:
     @cached_property
     def bill(self) -> Bill | None:
         """What both models cost; None where a price is missing."""
-        teacher, student = self.prices
-        if teacher is None or (student is None and self.serving is None):
-            return None
-        if self._uncounted:
-            return None
-        n = len(self.examples)
-        a_request = [
-            per_request(price, (side.tokens_in - side.tokens_cached) / n, side.tokens_cached / n, side.tokens_out / n) if price else 0.0
-            for price, side in ((teacher, self.teacher), (student, self.student))
-        ]
-        rate = self.serving.requests_per_second if self.serving else None
-        if self.serving and not rate and not self.timing.student.seconds:
-            return None
-        return Bill(a_request[0], a_request[1], self.serving, rate or 1 / median(self.timing.student.seconds or [1.0]))
-
-    @property
-    def _uncounted(self) -> str:
-        """The name of a model that has a price and whose tokens were not all counted, or nothing."""
-        sides = zip(self.prices, (self.teacher, self.student), strict=True)
-        return next((side.model for price, side in sides if price and not side.counted), "")
-
-    @property
-    def _unpriced(self) -> str:
-        if self.bill is not None:
-            if not self.bill.teacher:
-                return "the teacher costs nothing"
-            timed = self.serving is not None and self.serving.requests_per_second is None
-            return self.timing.noise if timed else ""
-        if self._uncounted:
-            return f"the server of {self._uncounted!r} counted no tokens of some replies"
-        if not self.timing.student.seconds:
-            return self.timing.unpaired
-        if self.prices[0] is None:
-            return f"the teacher {self.teacher.model!r} has no price. Give it price=(input, cached, output) in US dollars a million tokens"
-        return "nothing says what the student costs. Add serving=Serving(usd_per_hour=…, requests_per_month=…) to the mark distill"
+        return bill_of(self)
 
     @cached_property
     def cost_gain(self) -> CostGain:
         """The teacher's monthly bill over the student's: ``assert comparison.cost_gain >= 5``; arithmetic, no statistical claim."""
-        return CostGain(self.bill, len(self.examples), judging=self.judging, why=self._unpriced)
+        return CostGain(self.bill, len(self.examples), judging=self.judging, why=unpriced(self))
 
     @cached_property
     def break_even(self) -> BreakEven:
         """Requests a month above which the student costs less: ``assert comparison.break_even <= 500_000``; arithmetic as well."""
-        return BreakEven(self.bill, len(self.examples), judging=self.judging, why=self._unpriced)
+        return BreakEven(self.bill, len(self.examples), judging=self.judging, why=unpriced(self))
 
     @property
     def measures(self) -> dict[str, Measure]:
-        """The measures that every result holds, by their key; those of cost where there are prices."""
+        """The measures that every result holds, by their key; those of cost where there are prices, forgetting where there is a broad task."""
         found: list[Measure] = [self.accuracy_drop, self.speed_gain, self.quality_retained, self.introduced_rate, self.valid_rate]
         if self.bill is not None:
             found += [self.cost_gain, self.break_even]
+        if self.broad is not None:
+            found.append(self.forgotten)
+        if self.judged is not None:
+            found.append(self.judged_drop)
         return {measure.key: measure for measure in found}
 
     # Descriptions
@@ -289,75 +297,65 @@ class Comparison:
 
     @cached_property
     def labels(self) -> list[str]:
-        """The labels in the contract's order, then ``(none)`` for replies that are none of them."""
-        return [*self.task.answer.describe()["labels"], NO_LABEL]
+        """The labels in the contract's order, then ``(none)`` for replies that are none of them; empty where answers are no labels."""
+        classes = self.task.answer.classes
+        return [*classes, NO_LABEL] if classes else []
 
     def confusion(self, evaluation: Evaluation) -> list[list[int]]:
         """Return counts by expected label (rows) and given label (columns), both in the order of `labels`.
 
-        Empty where references are missing: what people labelled are the disagreements, which are no sample of anything.
+        Empty where an answer may be several labels, and where references are missing: what people labelled are the disagreements, which
+        are no sample of anything.
         """
-        if self.without_reference:
+        if self.without_reference or not self.labels or not one_label_each(self.examples):
             return []
-        at = {label: index for index, label in enumerate(self.labels[:-1])}
-        table = [[0] * len(self.labels) for _ in self.labels]
-        for example, value in zip(self.examples, evaluation.values, strict=True):
-            table[at[str(example.expected)]][-1 if isinstance(value, Malformed) else at[value]] += 1
-        return table
+        return table(self.labels, self.examples, evaluation)
 
     @cached_property
     def classes(self) -> dict[str, dict[str, float]]:
-        """Support, F1 and recall of both models for each label; empty where references are missing."""
-        tables = {"teacher": self.confusion(self.teacher), "student": self.confusion(self.student)}
-        found: dict[str, dict[str, float]] = {}
-        for at, label in enumerate(self.labels[:-1] if tables["teacher"] else ()):
-            found[label] = {"support": sum(tables["teacher"][at])}
-            for name, table in tables.items():
-                hit, given, support = table[at][at], sum(row[at] for row in table), sum(table[at])
-                found[label][f"{name}_f1"] = 2 * hit / (given + support) if given + support else 0.0
-                found[label][f"{name}_recall"] = hit / support if support else 0.0
-        return found
+        """Support, and precision, recall and F1 of both models for each label; empty where references are missing."""
+        return {} if self.without_reference else by_class(self.labels[:-1], self.examples, self.sides)
+
+    @cached_property
+    def parts(self) -> dict[str, dict[str, float]]:
+        """For each part of an answer: on how many examples it is asked for, and the mean score of both models there."""
+        return {} if self.without_reference else by_part(self.task.answer.parts, self.sides)
+
+    @property
+    def sides(self) -> dict[str, Evaluation]:
+        """Both evaluations by their role."""
+        return {"teacher": self.teacher, "student": self.student}
 
     def accuracy(self, name: str) -> float | None:
         """Return the accuracy of ``teacher`` or ``student``; None where references are missing."""
-        evaluation: Evaluation = getattr(self, name)
-        return None if self.without_reference else evaluation.right / len(self.examples)
+        return None if self.without_reference else self.sides[name].right / len(self.examples)
+
+    def score(self, name: str) -> float | None:
+        """Return the mean score of ``teacher`` or ``student``, 0 to 1; None where references are missing."""
+        return None if self.without_reference else sum(score or 0.0 for score in self.sides[name].scores) / len(self.examples)
 
     def macro_f1(self, name: str) -> float | None:
         """Return the mean F1 of ``teacher`` or ``student`` over the labels that are expected; None where references are missing."""
-        if self.without_reference:
-            return None
-        evaluation: Evaluation = getattr(self, name)
-        pairs = zip(self.examples, evaluation.values, strict=True)
-        return stats.macro_f1(Counter((str(example.expected), _label(value)) for example, value in pairs))
+        return mean_f1(self.classes, name)
+
+    def weighted_f1(self, name: str) -> float | None:
+        """Return the same mean with each label weighted by its support."""
+        return mean_f1(self.classes, name, weighted=True)
 
     @cached_property
     def slices(self) -> dict[str, dict[str, float | None]]:
-        """Examples and accuracy of both models for each tag."""
+        """Examples, and accuracy and mean score of both models, for each tag."""
         tags = sorted({tag for example in self.examples for tag in example.tags})
-        parts = {tag: self._on(tag) for tag in tags}
         return {
-            tag: {"n": len(part.examples), "teacher": part.accuracy("teacher"), "student": part.accuracy("student")}
-            for tag, part in parts.items()
+            tag: {"n": len(part.examples)}
+            | {name: part.accuracy(name) for name in self.sides}
+            | {f"{name}_score": part.score(name) for name in self.sides}
+            for tag, part in ((tag, self._on(tag)) for tag in tags)
         }
 
     def errors(self) -> list[dict[str, Any]]:
         """Return the examples that a model got wrong, or that wait for a label: introduced, corrected, inherited, unlabelled."""
-        order = ("introduced", "corrected", "inherited", "unlabelled")
-        rows = [
-            {
-                "id": example.id,
-                "kind": kind,
-                "input": self.task.render(example),
-                "expected": "" if example.expected is None else example.expected,
-                "teacher": self.teacher.texts[at].strip(),
-                "student": self.student.texts[at].strip(),
-                "tags": list(example.tags),
-            }
-            for at, (example, kind) in enumerate(zip(self.examples, self.kinds, strict=True))
-            if kind in order
-        ]
-        return sorted(rows, key=lambda row: order.index(str(row["kind"])))
+        return errors_of(self)
 
 
 def _label(value: str | Malformed) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_distill.answers import Malformed
 from pytest_distill.curate.near import Leak as Leak
@@ -172,7 +172,8 @@ def curate(
         failing, completion = _judged(task, example, samples, curation)
         reason = failing
         if failing and curation.train_on_reference and example.expected is not None:
-            reason, completion = "", example.expected
+            reference = task.answer.completion(example.expected)
+            reason, completion = ("", reference) if reference is not None else (failing, "")
         prompt = task.render(example)
         if example.id in leaked:
             reason = "leaked"
@@ -186,11 +187,12 @@ def curate(
             said = (
                 _said(replies[start])
                 if agreed
-                else ", ".join(f"{value or why} ({n})" for (why, value), n in Counter(samples).most_common())
+                else ", ".join(f"{said.text or said.reason} ({n})" for said, n in Counter(samples).most_common())
             )
             if reason == "leaked":
                 said = f"(it is like {leaked[example.id]})"
-            entry = Rejected(example.id, _cut(said, LONGEST_SAID), example.expected)
+            reference = None if example.expected is None else task.answer.shown(example.expected)
+            entry = Rejected(example.id, _cut(said, LONGEST_SAID), reference)
             (rejected if reason else replaced).setdefault(reason or failing, []).append(entry)
     if not rows:
         counts = ", ".join(f"{len(entries)} {reason}" for reason, entries in rejected.items())
@@ -220,37 +222,58 @@ def _samples(task: Task, examples: Sequence[Example], replies: Sequence[Reply], 
     return count
 
 
-def heard(task: Task, reply: Reply) -> tuple[str, str]:
-    """Return what a reply says: why it is no value of the contract, or nothing, and the value."""
+@dataclass(frozen=True)
+class Heard:
+    """What a reply says. Two are equal where they say the same, however it is written.
+
+    Attributes:
+        reason: why it is no value of the contract, or nothing.
+        key: of the value, see `Answer.key`.
+        text: the value as it is plainly written.
+        value: the value.
+    """
+
+    reason: str
+    key: str = ""
+    text: str = field(default="", compare=False)
+    value: Any = field(default=None, compare=False)
+
+
+def heard(task: Task, reply: Reply) -> Heard:
+    """Return what a reply says."""
     if reply.outcome != "answered":
-        return reply.outcome, ""
+        return Heard(reply.outcome)
     value = task.answer.parse(reply.text)
-    return ("unparsable", "") if isinstance(value, Malformed) else ("", value)
+    if isinstance(value, Malformed):
+        return Heard("unparsable")
+    return Heard("", task.answer.key(value), task.answer.written(value), value)
 
 
-def _judged(task: Task, example: Example, samples: Sequence[tuple[str, str]], curation: Curation) -> tuple[str, str]:
-    """Return why an example's reply is not to be trained on, or nothing, and the value that counts."""
-    reason, value = samples[0]
+def _judged(task: Task, example: Example, samples: Sequence[Heard], curation: Curation) -> tuple[str, str]:
+    """Return why an example's reply is not to be trained on, or nothing, and the completion that counts."""
+    said = samples[0]
     if curation.agreement is not None:
-        (reason, value), votes = Counter(samples).most_common(1)[0]
+        said, votes = Counter(samples).most_common(1)[0]
         if votes / len(samples) < curation.agreement:
             return "unstable", ""
+    reason = said.reason
     if not reason and example.expected is None and curation.without_reference == "reject":
         reason = "unreferenced"
-    if not reason and example.expected is not None and task.answer.score(value, example.expected) < 1:
+    if not reason and example.expected is not None and not task.answer.grade(said.value, example.expected).right:
         reason = "wrong"
-    return reason, value
+    return reason, said.text
 
 
-def _check_usable(task: Task, replies: Sequence[Reply], heard: Sequence[tuple[str, str]]) -> None:
+def _check_usable(task: Task, replies: Sequence[Reply], values: Sequence[Heard]) -> None:
     """Refuse a teacher that gives no usable answer to more than 5 % of what it is asked."""
-    found = [(reply, reason) for reply, (reason, _) in zip(replies, heard, strict=True) if reason in UNUSABLE]
+    found = [(reply, said.reason) for reply, said in zip(replies, values, strict=True) if said.reason in UNUSABLE]
     if len(found) <= MOST_UNUSABLE * len(replies):
         return
     reply, reason = found[0]
     counts = Counter(reason for _, reason in found)
     if counts.keys() == {"unparsable"}:
-        what, way_out = task.answer.misfit, "Tighten the prompt or add the label."
+        what = task.answer.misfit
+        way_out = f"Tighten the prompt or {'add the label' if task.answer.classes else 'loosen the answer contract'}."
         first = f"{reply.id} said {_cut(reply.text, LONGEST_TEXT)!r}"
     else:
         what = f"no usable answer ({', '.join(f'{n} {why}' for why, n in counts.most_common())})"
@@ -268,23 +291,26 @@ def _leaked(task: Task, curation: Curation, leaks: Sequence[Leak]) -> str:
     equal_ids = {leak.heldout for leak in equal}
     near = [leak for leak in leaks if leak.heldout not in equal_ids]
     found = []
-    way_out = f"Remove them from {shown_path(task.train)}"
+    assert task.train is not None  # its rows are those that leak
+    way_out = f"Remove them from {shown_path(task.train)} or leave them out with Curation(leaked='reject')"
     if equal:
-        found.append(
-            f"{len(equal_ids)} held-out examples are also in the training data; first: {equal[0].heldout} equals {equal[0].train}."
-        )
+        found.append(f"{_held(len(equal_ids))} also in the training data; first: {equal[0].heldout} equals {equal[0].train}.")
     if near:
         leak, count = near[0], len({leak.heldout for leak in near})
         held, trained = (
-            _cut(" / ".join(next(example for example in examples if example.id == name).fields.values()), LONGEST_TEXT)
+            _cut(" / ".join(next(example for example in examples if example.id == name).texts.values()), LONGEST_TEXT)
             for examples, name in ((task.heldout_examples, leak.heldout), (task.train_examples, leak.train))
         )
         found.append(
-            f"{count}{' more' if equal else ''} held-out examples nearly equal training rows; first: {leak.heldout} nearly equals"
+            f"{_held(count, ' more' if equal else '')} nearly equal to training rows; first: {leak.heldout} nearly equals"
             f" {leak.train} (similarity {leak.similarity:g}): {held!r} / {trained!r}."
         )
-        way_out += f" or leave them out with Curation(leaked='reject'); if they ask something else, raise Curation(near={curation.near:g})"
+        way_out += f"; if they ask something else, raise Curation(near={curation.near:g})"
     return f"{' '.join(found)} {way_out}."
+
+
+def _held(count: int, more: str = "") -> str:
+    return f"{count}{more} held-out {'example is' if count == 1 else 'examples are'}"
 
 
 def _said(reply: Reply) -> str:

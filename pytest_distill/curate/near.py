@@ -128,8 +128,9 @@ def _by_names(examples: Sequence[Example]) -> dict[Fields, list[tuple[int, Field
     """Return the rows by the names of their fields that are not empty: the place of each, and its plain texts in the order of the names."""
     rows: dict[Fields, list[tuple[int, Fields]]] = defaultdict(list)
     for at, example in enumerate(examples):
-        names = tuple(sorted(name for name, text in example.fields.items() if text.strip()))
-        rows[names].append((at, tuple(plain(example.fields[name]) for name in names)))
+        texts = example.texts
+        names = tuple(sorted(name for name, text in texts.items() if text.strip()))
+        rows[names].append((at, tuple(plain(texts[name]) for name in names)))
     return rows
 
 

@@ -1,8 +1,9 @@
 """One model over the held-out examples: what it said, how right that is, and how long it takes."""
 
 from pytest_distill.evaluate.evaluation import Evaluation as Evaluation
+from pytest_distill.evaluate.evaluation import as_expected as as_expected
 from pytest_distill.evaluate.evaluation import evaluate as evaluate
-from pytest_distill.evaluate.evaluation import scored as scored
+from pytest_distill.evaluate.evaluation import graded as graded
 from pytest_distill.evaluate.stability import Drift as Drift
 from pytest_distill.evaluate.stability import Stability as Stability
 from pytest_distill.evaluate.stability import check_samples as check_samples

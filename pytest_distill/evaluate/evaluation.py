@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from pytest_distill.answers import Malformed
+from pytest_distill.answers import Grade, Malformed
 from pytest_distill.errors import RecordingError
 from pytest_distill.recording import FAILED, Reply
 from pytest_distill.task import Example, Task
@@ -17,8 +18,9 @@ class Evaluation:
 
     Attributes:
         model: the model's name.
-        values: the parsed value of each reply, or why there is none.
-        scores: how right each is, 0 to 1; None where there is no reference to tell. (A reply that breaks the contract is wrong anyway.)
+        keys: of the value of each reply, equal where two say the same; None where a reply breaks the contract.
+        values: the parsed value of each reply, or why there is none; where the lock keeps grades alone, the key.
+        grades: how right each is; None where there is no reference to tell. (A reply that breaks the contract is wrong anyway.)
         texts: the replies as they came.
         tokens_in, tokens_out: totals over all examples.
         recorded: the UTC time of the oldest reply.
@@ -27,8 +29,9 @@ class Evaluation:
     """
 
     model: str
-    values: tuple[str | Malformed, ...]
-    scores: tuple[float | None, ...]
+    values: tuple[Any, ...]
+    keys: tuple[str | None, ...]
+    grades: tuple[Grade | None, ...]
     texts: tuple[str, ...]
     tokens_in: int
     tokens_out: int
@@ -39,14 +42,20 @@ class Evaluation:
     @property
     def right(self) -> int:
         """How many replies are known to be wholly right."""
-        return sum(score is not None and score >= 1 for score in self.scores)
+        return sum(grade is not None and grade.right for grade in self.grades)
+
+    @property
+    def scores(self) -> tuple[float | None, ...]:
+        """How right each reply is, 0 to 1; None where there is no reference to tell."""
+        return tuple(None if grade is None else grade.score for grade in self.grades)
 
     def only(self, at: Sequence[int]) -> Evaluation:
         """Return the evaluation of the examples at these places alone; the totals of tokens stay those of all."""
         return replace(
             self,
             values=tuple(self.values[k] for k in at),
-            scores=tuple(self.scores[k] for k in at),
+            keys=tuple(self.keys[k] for k in at),
+            grades=tuple(self.grades[k] for k in at),
             texts=tuple(self.texts[k] for k in at),
         )
 
@@ -71,7 +80,8 @@ def evaluate(model: str, task: Task, examples: Sequence[Example], replies: Seque
     return Evaluation(
         model,
         values,
-        scored(task, examples, values),
+        tuple(None if isinstance(value, Malformed) else task.answer.key(value) for value in values),
+        graded(task, examples, values),
         tuple(reply.text for reply in replies),
         sum(reply.tokens_in for reply in replies),
         sum(reply.tokens_out for reply in replies),
@@ -81,15 +91,28 @@ def evaluate(model: str, task: Task, examples: Sequence[Example], replies: Seque
     )
 
 
-def scored(task: Task, examples: Sequence[Example], values: Sequence[str | Malformed]) -> tuple[float | None, ...]:
-    """Return how right each value is, 0 to 1: what breaks the contract is wrong, and without a reference nothing else can be told (None)."""
+def graded(task: Task, examples: Sequence[Example], values: Sequence[Any]) -> tuple[Grade | None, ...]:
+    """Return how right each value is: what breaks the contract is wrong, and without a reference nothing else can be told (None)."""
     return tuple(
-        0.0 if isinstance(value, Malformed) else None if example.expected is None else task.answer.score(value, example.expected)
+        task.answer.grade(value, example.expected)
+        if example.expected is not None
+        else Grade(0.0, right=False)
+        if isinstance(value, Malformed)
+        else None
         for value, example in zip(values, examples, strict=True)
     )
 
 
-def _value(task: Task, reply: Reply) -> str | Malformed:
+def as_expected(task: Task, example: Example) -> tuple[str, Grade] | None:
+    """Return key and grade of a reply that gives the reference as it stands; None where no reply does, as for a condition."""
+    text = None if example.expected is None else task.answer.completion(example.expected)
+    value = None if text is None else task.answer.parse(text)
+    if value is None or isinstance(value, Malformed):
+        return None
+    return task.answer.key(value), task.answer.grade(value, example.expected)
+
+
+def _value(task: Task, reply: Reply) -> Any:
     if reply.outcome == "answered":
         return task.answer.parse(reply.text)
     return Malformed("cut at max_tokens" if reply.outcome == "cut" else reply.detail or reply.outcome)

@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from pytest_distill import stats
-from pytest_distill.curate import heard
+from pytest_distill.curate import Heard, heard
 from pytest_distill.errors import TeacherError
 from pytest_distill.models import Endpoint, Model
 from pytest_distill.recording import FAILED, Reply
@@ -148,9 +148,10 @@ def _by_example(replies: Sequence[Reply]) -> Iterator[list[Reply]]:
         yield found
 
 
-def _shown(said: tuple[str, str]) -> str:
-    why, value = said
-    return f"({why})" if why else value if len(value) <= LONGEST_SHOWN else value[: LONGEST_SHOWN - 1] + "…"
+def _shown(said: Heard) -> str:
+    if said.reason:
+        return f"({said.reason})"
+    return said.text if len(said.text) <= LONGEST_SHOWN else said.text[: LONGEST_SHOWN - 1] + "…"
 
 
 def check_stable(task: Task, teacher: Model, replies: Sequence[Reply]) -> Stability | None:
@@ -284,7 +285,7 @@ def drift_of(task: Task, examples: Sequence[Example], then: Sequence[Sequence[Re
     )
 
 
-def _p_beyond(task: Task, then: Sequence[Sequence[Reply]], new: Sequence[tuple[str, str]]) -> float | None:
+def _p_beyond(task: Task, then: Sequence[Sequence[Reply]], new: Sequence[Heard]) -> float | None:
     """Return the p value of the sign test that `drift_of` describes."""
     rows = [
         (heard(task, of_one[0]), heard(task, others[0]), said)
@@ -298,15 +299,13 @@ def _p_beyond(task: Task, then: Sequence[Sequence[Reply]], new: Sequence[tuple[s
     return stats.sign_p(moved, moved + wavered) if moved + wavered else 1.0
 
 
-def _accuracy(
-    task: Task, examples: Sequence[Example], old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]
-) -> dict[str, Any] | None:
+def _accuracy(task: Task, examples: Sequence[Example], old: Sequence[Heard], new: Sequence[Heard]) -> dict[str, Any] | None:
     references = [example.expected for example in examples]
     n = sum(expected is not None for expected in references)
 
-    def right(said: Sequence[tuple[str, str]]) -> float:
+    def right(said: Sequence[Heard]) -> float:
         known = [(each, expected) for each, expected in zip(said, references, strict=True) if expected is not None]
-        return sum(not why and task.answer.score(value, expected) >= 1 for (why, value), expected in known) / n
+        return sum(not each.reason and task.answer.grade(each.value, expected).right for each, expected in known) / n
 
     return {"then": right(old), "now": right(new), "n": n} if n else None
 

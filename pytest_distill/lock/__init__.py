@@ -5,6 +5,7 @@ from pytest_distill.lock.changes import Ran as Ran
 from pytest_distill.lock.changes import between_locks as between_locks
 from pytest_distill.lock.changes import changes as changes
 from pytest_distill.lock.changes import in_words as in_words
+from pytest_distill.lock.entry import BASE as BASE
 from pytest_distill.lock.entry import FACTS as FACTS
 from pytest_distill.lock.entry import entry as entry
 from pytest_distill.lock.entry import plain as plain

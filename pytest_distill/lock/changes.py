@@ -27,6 +27,10 @@ def _less_stable(was: Any, now: Any) -> bool:
     return was is not None and (now is None or now > was)
 
 
+def _another(was: Any, *_: Any) -> bool:
+    return was is not None  # one that is new, where there was none, can only demand more
+
+
 def _fewer_seeds(was: Any, now: Any) -> bool:
     return bool(was.get("seeds", 1) > now.get("seeds", 1))  # the risk of a wrong pass is shared among those that are declared
 
@@ -47,7 +51,9 @@ FIELDS: Mapping[str, tuple[str, str, Weakens]] = {
     "replies": ("the recorded replies", "teacher", _always),
     "serving": ("what running the student takes", "comparison", _always),
     "prices": ("the prices", "comparison", _always),
+    "broad": ("the broad task", "comparison", _another),
     "fixtures": ("the fixtures that the benchmark file brings itself", "comparison", _always),
+    "judge": ("the judge, or what people said of its opinions,", "comparison", _another),
     "train": ("the training rows", "task", _never),
     "curation": ("the curation", "comparison", _fewer_leaks),
     "student": ("the student", "comparison", _fewer_seeds),

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from pytest_distill.answers import Malformed
+from pytest_distill.answers import Grade, Malformed
 from pytest_distill.compare import Comparison
 from pytest_distill.errors import LockError
-from pytest_distill.evaluate import Evaluation, Timing, scored
+from pytest_distill.evaluate import Evaluation, Timing, as_expected, graded
 from pytest_distill.files import canonical_json
+from pytest_distill.judge import Judge, Judged
 from pytest_distill.measures import Price, Serving
-from pytest_distill.task import Task
+from pytest_distill.task import Example, Task
 from pytest_distill.verdict import Judging
 
 SIDES = ("teacher", "student")
+BASE = "base"  # how results call the student's base, without its adapter
+NO_ANSWER = Malformed("no answer, by the lock")
 # Of the result's facts: what tells where the numbers come from. Texts and tables can be had from the run that made them.
 FACTS = ("fingerprint", "attempt", "trained_seconds", "train_examples", "rejected", "replaced")
 OF_MODEL = (
@@ -75,6 +79,8 @@ def entry(compared: Mapping[str, Any], evidence: str, accepted: Mapping[str, Any
                 **{side: [round(seconds, DIGITS) for seconds in timing[side]["seconds"]] for side in SIDES},
             },
             "answers": compared["answers"],
+            **({"opinions": compared["judge"]["opinions"]} if compared["judge"] else {}),
+            **({"broad": {name: compared["broad"][name] for name in ("n", "answers")}} if compared["broad"] else {}),
         },
     }
 
@@ -86,6 +92,8 @@ def rebuild(
     judging: Judging,
     serving: Serving | None,
     prices: tuple[Price | None, Price | None],
+    broad: Task | None = None,
+    judge: Judge | None = None,
 ) -> Comparison:
     """Return the comparison that was accepted, to be judged again: with the same inputs each measure has the same numbers.
 
@@ -94,6 +102,7 @@ def rebuild(
         task: the task, whose held-out rows are read.
         names: of teacher and student.
         judging: how its measures are judged; `serving`, `prices`: as in `Comparison`.
+        broad, judge: the broad task and the judge, where the mark names them.
 
     Raises:
         LockError: the numbers do not fit the held-out rows.
@@ -101,37 +110,56 @@ def rebuild(
     try:
         teacher, student = _evaluations(accepted, task, names)
         timing = _timing(accepted["numbers"]["timing"])
+        able = _broad(accepted, broad, names[1], timing, judging) if broad else None
+        judged = None if judge is None else Judged.from_json(judge, task.heldout_examples, accepted["numbers"]["opinions"])
         _check_facts(accepted["numbers"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise LockError(f"the lock's numbers for task {task.name!r} do not fit it ({error}): accept anew.") from None
-    return Comparison(task, task.heldout_examples, teacher, student, timing, judging, serving, prices)
+    return Comparison(task, task.heldout_examples, teacher, student, timing, judging, serving, prices, broad=able, judged=judged)
 
 
 def _evaluations(accepted: Mapping[str, Any], task: Task, names: tuple[str, str]) -> list[Evaluation]:
-    numbers, examples = accepted["numbers"], task.heldout_examples
-    answers = numbers["answers"]
-    strangers = answers.keys() - {example.id for example in examples}
-    if numbers["n"] != len(examples) or strangers:
-        raise ValueError(f"{numbers['n']} rows, {len(examples)} held-out" if not strangers else f"no held-out row {min(strangers)!r}")
     evaluations = []
-    for at, side in enumerate(SIDES):
-        given = [answers[example.id][at] if example.id in answers else example.expected for example in examples]
-        values = tuple(Malformed("no answer, by the lock") if value is None else _checked(task, value) for value in given)
-        model = numbers["models"][side]
-        evaluation = Evaluation(
-            names[at],
-            values,
-            scored(task, examples, values),
-            tuple("" if isinstance(value, Malformed) else value for value in values),
-            model["tokens_in"],
-            model["tokens_out"],
-            accepted["accepted"]["at"],
-            model["tokens_cached"],
-            model["tokens_counted"],
+    for side, found in zip(SIDES, _answered(accepted["numbers"], task, names, accepted["accepted"]["at"]), strict=True):
+        model = accepted["numbers"]["models"][side]
+        evaluation = replace(
+            found,
+            tokens_in=model["tokens_in"],
+            tokens_out=model["tokens_out"],
+            tokens_cached=model["tokens_cached"],
+            counted=model["tokens_counted"],
         )
         if not all(type(count) is int and count >= 0 for count in (evaluation.tokens_in, evaluation.tokens_out, evaluation.tokens_cached)):
             raise ValueError("a count of tokens is no count")
         evaluations.append(evaluation)
+    return evaluations
+
+
+def _broad(accepted: Mapping[str, Any], task: Task, student: str, timing: Timing, judging: Judging) -> Comparison:
+    before, after = _answered(accepted["numbers"]["broad"], task, (BASE, student), accepted["accepted"]["at"])
+    return Comparison(task, task.heldout_examples, before, after, timing, judging)
+
+
+def _answered(numbers: Mapping[str, Any], task: Task, names: tuple[str, str], at: str) -> list[Evaluation]:
+    """Return what two models answered, without a count of tokens."""
+    answers, examples = numbers["answers"], task.heldout_examples
+    strangers = answers.keys() - {example.id for example in examples}
+    if numbers["n"] != len(examples) or strangers:
+        raise ValueError(f"{numbers['n']} rows, {len(examples)} held-out" if not strangers else f"no held-out row {min(strangers)!r}")
+    evaluations = []
+    for side, name in enumerate(names):
+        if task.answer.classes:
+            given = [answers[example.id][side] if example.id in answers else example.expected for example in examples]
+            values = tuple(NO_ANSWER if value is None else _checked(task, value) for value in given)
+            keys = tuple(None if isinstance(value, Malformed) else task.answer.key(value) for value in values)
+            grades = graded(task, examples, values)
+        else:
+            told = [
+                _told(task, example, answers[example.id][side]) if example.id in answers else _expected(task, example)
+                for example in examples
+            ]
+            values, keys, grades = (tuple(each) for each in zip(*told, strict=True))
+        evaluations.append(Evaluation(name, values, keys, grades, tuple(key or "" for key in keys), 0, 0, at))
     return evaluations
 
 
@@ -154,7 +182,31 @@ def _check_facts(numbers: Mapping[str, Any]) -> None:
         raise ValueError("a fact is not as it was written")
 
 
-def _checked(task: Task, value: object) -> str:
-    if not isinstance(value, str) or task.answer.parse(value) != value:
+def _checked(task: Task, value: Any) -> Any:
+    if task.answer.parse(task.answer.written(value)) != value:
         raise ValueError(f"{value!r} is {task.answer.misfit}")
     return value
+
+
+def _expected(task: Task, example: Example) -> tuple[str, str, Grade]:
+    found = as_expected(task, example)
+    if found is None:
+        raise ValueError(f"the answers to {example.id!r} are missing")
+    key, grade = found
+    return key, key, grade
+
+
+def _told(task: Task, example: Example, told: Any) -> tuple[Any, str | None, Grade | None]:
+    """Return value, key and grade of an answer that the lock tells by its grade; the key stands for the value."""
+    if told is None:
+        return NO_ANSWER, None, graded(task, [example], [NO_ANSWER])[0]
+    key, *grade = told
+    if not isinstance(key, str) or bool(grade) is (example.expected is None):
+        raise ValueError(f"the answer to {example.id!r} is not as it was written")
+    if not grade:
+        return key, key, None
+    score, right, scores = grade
+    parts = {part: each for part, each in zip(task.answer.parts, scores, strict=True) if each is not None}
+    if type(right) is not bool or not all(type(each) in (int, float) and 0 <= each <= 1 for each in (score, *parts.values())):
+        raise ValueError(f"the grade of {example.id!r} is no grade")
+    return key, key, Grade(score, right, parts)

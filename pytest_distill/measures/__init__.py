@@ -7,8 +7,10 @@ from pytest_distill.measures.cost import CostGain as CostGain
 from pytest_distill.measures.cost import Price as Price
 from pytest_distill.measures.cost import Serving as Serving
 from pytest_distill.measures.cost import per_request as per_request
+from pytest_distill.measures.judged import JudgedDrop as JudgedDrop
 from pytest_distill.measures.quality import AccuracyDrop as AccuracyDrop
 from pytest_distill.measures.quality import ClassDrops as ClassDrops
+from pytest_distill.measures.quality import Forgotten as Forgotten
 from pytest_distill.measures.quality import IntroducedRate as IntroducedRate
 from pytest_distill.measures.quality import MacroF1Drop as MacroF1Drop
 from pytest_distill.measures.quality import QualityRetained as QualityRetained

@@ -107,6 +107,34 @@ class RecallDrop(AccuracyDrop):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Forgotten(AccuracyDrop):
+    """Accuracy of the student's base minus that of the student on the broad task: what training took away.
+
+    The losses are the rows that only the base gets right, the gains those that only the student does.
+    """
+
+    key, title = "forgotten", "forgetting"
+
+    def p_values(self, limit: float) -> tuple[float, float]:
+        p, p_refuted = super().p_values(limit)
+        return (1.0 if self._too_little(limit) else p), p_refuted
+
+    def advice(self, limit: float) -> str:
+        if self._too_little(limit):
+            return "the base gets no more rows right than the limit lets the student lose: nothing could fail. Take rows that it can do"
+        return super().advice(limit)
+
+    def _too_little(self, limit: float) -> bool:
+        return Fraction(self.both_right + self.introduced, self.n) <= Fraction(repr(limit))
+
+    def facts(self) -> str:
+        base, student = (percent((self.both_right + only) / self.n) for only in (self.introduced, self.corrected))
+        moved = f"{self.introduced} forgotten, {self.corrected} gained"
+        drop = f"drop {percent(self.estimate)} ({self.confidence} bound {percent(self.bound)})"
+        return f"base {base}, student {student} on {self.n} broad examples: {moved}, {drop}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class ScoreDrop(Measure):
     """Mean teacher score minus mean student score, for scores from 0 to 1.
 

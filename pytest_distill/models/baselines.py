@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 import warnings
@@ -23,8 +24,9 @@ from pytest_distill.models.model import Answer, Timed
 WORDS = {"ngram_range": (1, 3), "token_pattern": r"\A|\w+|[^\w\s]", "sublinear_tf": True, "min_df": 2e-4}
 CHARACTERS = {"analyzer": "char_wb", "ngram_range": (2, 5), "sublinear_tf": True, "min_df": 2e-4}
 CLASSIFIER = {"C": 0.6, "random_state": 0}
-# One weight vector is fitted for each: thousands would take hours and gigabytes.
-MOST_COMPLETIONS = 100
+# One weight vector is fitted for each completion: thousands would take hours and gigabytes. More than FEW are a choice only where they
+# recur, on average RECURRING times; else they are texts.
+FEW, MOST, RECURRING = 100, 500, 2
 
 
 class _Chooser:
@@ -77,7 +79,8 @@ class Linear(_Chooser):
     """A linear support vector machine over TF-IDF of words and of pieces of words, one against the rest (scikit-learn's LinearSVC).
 
     It is fitted when first loaded, on the CPU whatever the device: a few seconds of one core for 15,000 short prompts. The order in which rows
-    are visited is seeded, so equal rows and an equal scikit-learn give equal replies.
+    are visited is seeded, so equal rows and an equal scikit-learn give equal replies. What all prompts begin with is not read: an
+    instruction tells none of them apart.
 
     Args:
         rows: (prompt, completion) of the training set, one or more.
@@ -92,6 +95,8 @@ class Linear(_Chooser):
         super().__init__(rows)
         self.parameters: int | None = None
         self._pipeline: Any = None
+        self._start = os.path.commonprefix([prompt for prompt, _ in self._rows])  # noqa: RUF071  (texts, no paths)
+        self._start = self._start[: self._start.rfind("\n") + 1]
 
     @cached_property
     def digest(self) -> str:
@@ -106,23 +111,32 @@ class Linear(_Chooser):
         """Fit on the training rows; does nothing where that is done.
 
         Raises:
-            ModelError: scikit-learn is not installed, or there are more than 100 distinct completions.
+            ModelError: scikit-learn is not installed, or there are more distinct completions than it chooses among.
         """
         if self._pipeline is not None:
             return
-        distinct = len({completion for _, completion in self._rows})
-        if distinct > MOST_COMPLETIONS:
-            raise ModelError(
-                f"the linear rung chooses among at most {MOST_COMPLETIONS} completions; the training set has {distinct} distinct ones."
-                " Leave this rung out: the task is not a choice among a few."
-            )
-        if distinct == 1:
+        self.check()
+        if len({completion for _, completion in self._rows}) == 1:
             self.parameters = 0
             return
         with warnings.catch_warnings():
             # A fit that stops short of convergence is judged by its replies like any other.
             warnings.simplefilter("ignore")
             self._fit()
+
+    def check(self) -> None:
+        """Refuse rows that are no choice among a few, before anything is fitted.
+
+        Raises:
+            ModelError: there are more distinct completions than it chooses among.
+        """
+        distinct = len({completion for _, completion in self._rows})
+        most = max(FEW, min(MOST, len(self._rows) // RECURRING))
+        if distinct > most:
+            raise ModelError(
+                f"the linear rung chooses among at most {most} completions; the training set has {distinct} distinct ones."
+                " Leave this rung out: the task is not a choice among a few."
+            )
 
     def _fit(self) -> None:
         try:
@@ -136,7 +150,8 @@ class Linear(_Chooser):
         classifier = LinearSVC(**CLASSIFIER)
         # Two separate TF-IDFs: each is brought to length 1, so the many pieces of words do not drown the words.
         pipeline = make_pipeline(make_union(TfidfVectorizer(**WORDS), TfidfVectorizer(**CHARACTERS)), classifier)
-        self._pipeline = pipeline.fit(*map(list, zip(*self._rows, strict=True)))
+        prompts, completions = zip(*self._rows, strict=True)
+        self._pipeline = pipeline.fit(self._read(prompts), list(completions))
         self.parameters = classifier.coef_.size
 
     def unload(self) -> None:
@@ -146,7 +161,10 @@ class Linear(_Chooser):
     def _choose(self, prompts: Sequence[str]) -> list[str]:
         if self._pipeline is None or not prompts:
             return super()._choose(prompts)
-        return [str(completion) for completion in self._pipeline.predict(list(prompts))]
+        return [str(completion) for completion in self._pipeline.predict(self._read(prompts))]
+
+    def _read(self, prompts: Sequence[str]) -> list[str]:
+        return [prompt.removeprefix(self._start) for prompt in prompts]
 
 
 class Prompted:

@@ -25,6 +25,8 @@ MOST_SAMPLES, MOST_CONCURRENCY = 100, 1000  # the SDK opens no more connections
 MOST_TOKENS = 10_000_000
 TIMING_TRIES = 3
 TIMING_PAUSE = 0.2  # seconds before the second try of a timing, and twice as many before each that follows
+Schema = Mapping[str, Any] | None
+Tools = Sequence[Mapping[str, Any]]
 TIMED = ("answered", "cut", "malformed")  # the outcomes of which the time says how long a reply takes
 # What the package decides itself, or what would carry a secret past it.
 _RESERVED = frozenset(
@@ -208,12 +210,13 @@ class Endpoint:
         """The environment variables of which one must be set before it can be asked; nothing where it can."""
         return lacking(self.api_key_env, self.identity)
 
-    def sent(self, max_tokens: int, schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def sent(self, max_tokens: int, schema: Schema = None, tools: Tools = ()) -> dict[str, Any]:
         """Return what is sent beside model and prompt; recorded with each reply.
 
         Args:
             max_tokens: the longest reply.
             schema: a JSON schema that the reply should keep to.
+            tools: what the model may call.
         """
         values = self._given
         if not {"max_tokens", "max_completion_tokens"} & values.keys():
@@ -223,6 +226,8 @@ class Endpoint:
             values["max_completion_tokens" if theirs and not self.plain else "max_tokens"] = max_tokens
         if schema is not None and not self.plain and "response_format" not in values:
             values["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": dict(schema), "strict": True}}
+        if tools and not self.plain:
+            values.setdefault("tools", [dict(tool) for tool in tools])
         if "top_logprobs" in values:
             if self.plain:
                 values["logprobs"] = values.pop("top_logprobs")
@@ -232,9 +237,9 @@ class Endpoint:
             values["system"] = self.system
         return values
 
-    def body(self, prompt: str, max_tokens: int, schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def body(self, prompt: str, max_tokens: int, schema: Schema = None, tools: Tools = ()) -> dict[str, Any]:
         """Return the JSON body of a request."""
-        values = self.sent(max_tokens, schema)
+        values = self.sent(max_tokens, schema, tools)
         system = values.pop("system", None)
         if self.plain:
             return {"model": self.model, "prompt": prompt if system is None else f"{system}\n{prompt}", **values}
@@ -271,19 +276,21 @@ class Endpoint:
         assert self._connection is not None, "load comes first"
         return self._connection
 
-    async def request(self, prompt: str, max_tokens: int, schema: Mapping[str, Any] | None = None, *, limit: float | None = None) -> Answer:
+    async def request(
+        self, prompt: str, max_tokens: int, schema: Schema = None, tools: Tools = (), *, limit: float | None = None
+    ) -> Answer:
         """Ask once, with one HTTP request, within the wall limit.
 
         Args:
             prompt: what is asked.
             max_tokens: the longest reply.
-            schema: a JSON schema that the reply should keep to.
+            schema, tools: as in `sent`.
             limit: a wall limit in seconds in place of the endpoint's, where that is longer.
 
         Raises:
             NoReplyError: no reply came back; it says whether asking again may help.
         """
-        body = self.body(prompt, max_tokens, schema)
+        body = self.body(prompt, max_tokens, schema, tools)
         limit = min(self.timeout, self.timeout if limit is None else limit)
         await self.connection.authorize()
         started = time.perf_counter()
@@ -340,8 +347,8 @@ class Endpoint:
         except NoReplyError as trouble:
             raise ModelError(f"Endpoint {self.name!r}: {trouble.words}") from None
 
-    def time_one(self, prompt: str, max_tokens: int) -> Timed:
-        """Answer one prompt alone and say how long it took over the wire; `load` comes first.
+    def time_one(self, prompt: str, max_tokens: int, schema: Schema = None, tools: Tools = ()) -> Timed:
+        """Answer one prompt alone and say how long it took over the wire; `load` comes first. `schema` and `tools` as in `sent`.
 
         Raises:
             ModelError: three tries brought no reply, the server asks to wait for longer than `patience`, or what came is no reply of
@@ -349,7 +356,7 @@ class Endpoint:
         """
         for tried in range(1, TIMING_TRIES + 1):
             try:
-                answer = self.connection.run(self.request(prompt, max_tokens))
+                answer = self.connection.run(self.request(prompt, max_tokens, schema, tools))
             except NoReplyError as trouble:
                 wait = min(TIMING_PAUSE * 2 ** (tried - 1), self.patience) if trouble.after is None else trouble.after
                 words = trouble.words

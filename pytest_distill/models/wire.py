@@ -154,6 +154,8 @@ def _read(data: Mapping[str, Any], asked: Mapping[str, Any]) -> Answer:
     choice = data["choices"][0]
     message = choice["message"] if "message" in choice else {"content": choice["text"]}
     text, outcome, detail = _content(message), "answered", ""
+    if message.get("tool_calls") and "tools" in asked:
+        text = _called(message["tool_calls"])
     finish = choice.get("finish_reason")
     if finish in _BROKEN_OFF:
         raise garbled(f"the server ended the reply with {finish!r}")
@@ -174,6 +176,17 @@ def _read(data: Mapping[str, Any], asked: Mapping[str, Any]) -> Answer:
     else:
         facts["logprobs"] = _logprobs(choice.get("logprobs"))
     return Answer(text, outcome, detail=detail, **facts)
+
+
+def _called(calls: Sequence[Mapping[str, Any]]) -> str:
+    """Return calls of tools as the text of a reply, in the form that `ToolCall` writes; arguments that are no JSON stay a text."""
+    texts = []
+    for call in calls:
+        name, arguments = json.dumps(call["function"]["name"], ensure_ascii=False), call["function"].get("arguments") or "{}"
+        is_json = isinstance(arguments, str) and not no_json(arguments)
+        whole = arguments if is_json else json.dumps(arguments, ensure_ascii=False)  # some servers send an object
+        texts.append(f'{{"tool": {name}, "arguments": {whole}}}')
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
 def _reported(error: Any) -> NoReplyError:
@@ -248,6 +261,7 @@ def join_stream(events: Sequence[bytes], asked: Mapping[str, Any]) -> Answer:
     """
     text, refusal, finish, usage, model = "", "", None, None, ""
     logprobs: dict[str, list[Any]] = {}
+    calls: dict[int, dict[str, str]] = {}
     ended = False
     for event in events:
         if event == b"[DONE]":
@@ -262,6 +276,10 @@ def join_stream(events: Sequence[bytes], asked: Mapping[str, Any]) -> Answer:
                 delta = choice.get("delta") or {}
                 text += delta.get("content") or choice.get("text") or ""
                 refusal += delta.get("refusal") or ""
+                for part in delta.get("tool_calls") or ():
+                    call = calls.setdefault(part.get("index") or 0, {"name": "", "arguments": ""})
+                    for name in call:
+                        call[name] += (part.get("function") or {}).get(name) or ""
                 finish = choice.get("finish_reason") or finish
                 found = choice.get("logprobs")
                 for name, values in found.items() if isinstance(found, dict) else ():
@@ -272,7 +290,7 @@ def join_stream(events: Sequence[bytes], asked: Mapping[str, Any]) -> Answer:
         raise garbled(f"the stream broke off after {len(events)} events")
     if events[0] == b"[DONE]":
         raise garbled("the stream ended without an event")
-    message = {"content": text, "refusal": refusal}
+    message = {"content": text, "refusal": refusal, "tool_calls": [{"function": call} for call in calls.values()]}
     choice = {"message": message, "finish_reason": finish, "logprobs": logprobs}
     return _understood({"model": model, "usage": usage, "choices": [choice]}, asked, events[0])
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_distill.plugin.flow import Pairing
     from pytest_distill.recording import Reply
 
-MARK = "distill(task, teacher, students, serving, curation): compare each student with the teacher on the task's held-out examples"
+MARK = "distill(task, teacher, students, serving, curation, judge, broad): compare each student with the teacher on the task's held-out examples"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

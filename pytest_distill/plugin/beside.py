@@ -25,8 +25,8 @@ def label(pairing: Pairing, compared: Comparison) -> str:
         pairing.task.labels_path,
         form,
         pairing.task.name,
-        answer.reference_field,
-        answer.describe().get("labels"),
+        answer.reference_fields[0],
+        None if getattr(answer, "several", False) else answer.classes or None,
         [(example.id, pairing.task.render(example)) for example in compared.unlabelled],
         # Rows that wait for the sake of another student of this run stay; those of earlier runs may go.
         keep_waiting=pairing.run.writes_label_sheet_again(pairing.task.name),
@@ -40,7 +40,9 @@ def rungs(pairing: Pairing, student: Model) -> list[tuple[str, Evaluation | str]
     if pairing.kept is not None:
         rows = [(row.prompt, row.completion) for row in pairing.kept.rows]
     else:
-        rows = [(pairing.task.render(example), example.expected) for example in pairing.task.train_examples if example.expected is not None]
+        task = pairing.task
+        known = [(example, task.answer.completion(example.expected)) for example in task.train_examples if example.expected is not None]
+        rows = [(task.render(example), completion) for example, completion in known if completion is not None]
     models: list[Model] = [Majority(rows), Linear(rows)] if rows else []
     adapted = student if isinstance(student, Checkpoint) and student.adapter else None
     if adapted is not None:
@@ -49,6 +51,8 @@ def rungs(pairing: Pairing, student: Model) -> list[tuple[str, Evaluation | str]
     found: list[tuple[str, Evaluation | str]] = []
     for model in models:
         try:
+            if isinstance(model, Linear):
+                model.check()  # before another run that holds the device is waited for
             if not pairing.all_recorded(model):
                 # A base may be large: teacher and student, which have done their part, make room.
                 pairing.unload(student)

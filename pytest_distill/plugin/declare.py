@@ -12,13 +12,16 @@ import pytest
 
 from pytest_distill.curate import Curation
 from pytest_distill.errors import DistillError
+from pytest_distill.files import digest
+from pytest_distill.judge import Judge
 from pytest_distill.measures import Serving
 from pytest_distill.models import Endpoint, Model
 from pytest_distill.models.checkpoint import checked_price
+from pytest_distill.plugin.forgetting import base_of, check_broad
 from pytest_distill.student import Recipe
 from pytest_distill.task import Task
 
-NAMES = ("task", "teacher", "students", "serving", "curation")
+NAMES = ("task", "teacher", "students", "serving", "curation", "judge", "broad")
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,15 @@ class Student:
 
 @dataclass(frozen=True)
 class Declaration:
-    """A mark: the task, its teacher, the students in order, each seed by itself, what running a student takes, and what it is trained on."""
+    """A mark: the task, its teacher, the students in order, each seed by itself, what running a student takes, what it is trained on, who judges its replies, and what it must not forget."""
 
     task: Task
     teacher: Model
     students: Sequence[Student]
     serving: Serving | None
     curation: Curation
+    judge: Judge | None = None
+    broad: Task | None = None
 
 
 def declared(mark: pytest.Mark) -> Declaration:
@@ -64,9 +69,13 @@ def declared(mark: pytest.Mark) -> Declaration:
             raise DistillError(f"mark distill knows no {name!r}. {hint}")
     if len(mark.args) > len(NAMES):
         raise DistillError(f"mark distill takes a task, a teacher and students; seen {len(mark.args)} arguments.")
-    task, teacher, students, serving, curation = (given.get(name) for name in NAMES)  # type: tuple[Any, Any, Any, Any, Any]
+    task, teacher, students, serving, curation, judge, broad = (given.get(name) for name in NAMES)  # type: tuple[Any, Any, Any, Any, Any, Any, Any]
     if not isinstance(task, Task):
         raise DistillError(f"mark distill names no task; seen {task!r}. Write pytest.mark.distill(task, teacher=…, students=[…]).")
+    if task.train is None:
+        raise DistillError(
+            f"task {task.name!r} has no training rows (train=None), so nothing is distilled for it: it can be broad=… of another one."
+        )
     if not is_model(teacher):
         raise DistillError(f"mark distill names no teacher; seen {teacher!r}. Add teacher= with a model: a Checkpoint or an Endpoint.")
     checked_price(getattr(teacher, "price", None))
@@ -74,14 +83,21 @@ def declared(mark: pytest.Mark) -> Declaration:
         raise DistillError(f"mark distill: serving is a Serving(usd_per_hour=…, requests_per_month=…); seen {serving!r}.")
     if curation is not None and not isinstance(curation, Curation):
         raise DistillError(f"mark distill: curation is a Curation(…); seen {curation!r}.")
+    if judge is not None and not (isinstance(judge, Judge) and is_model(judge.model)):
+        raise DistillError(f"mark distill: judge is a Judge(model, rubric=…); seen {judge!r}.")
+    checked_price(getattr(judge and judge.model, "price", None))
     found = _students(students)
+    if broad is not None:
+        check_broad(broad)
+        for student in found:
+            base_of(student.source)
     for student in found:
         source, hosted = student.source, isinstance(teacher, Endpoint) and isinstance(student.source, Endpoint)
         if hosted and source.name == teacher.name and not isinstance(source, Recipe) and source.digest != teacher.digest:
             raise DistillError(
                 f"mark distill: teacher and a student are both called {teacher.name!r}, which names their recordings. Give one of them name=…."
             )
-    return Declaration(task, teacher, found, serving, curation or Curation())
+    return Declaration(task, teacher, found, serving, curation or Curation(), judge, broad)
 
 
 def _students(students: Any) -> list[Student]:
@@ -117,6 +133,12 @@ def model_declared(model: Model) -> dict[str, Any]:
     """Return what a person decides about a model: its content, and of an Endpoint also where and how often it is asked."""
     asked = {"origin": model.origin, "samples": model.samples} if isinstance(model, Endpoint) else {}
     return {"name": model.name, "digest": model.digest, **asked}
+
+
+def judge_declared(judge: Judge) -> dict[str, Any]:
+    """Return what a person decides about a judge."""
+    model = model_declared(judge.model)
+    return {"model": model, "rubric": digest(judge.rubric), "mode": judge.mode, "audit": judge.audit, "max_tokens": judge.max_tokens}
 
 
 def is_model(value: object) -> bool:

@@ -130,7 +130,7 @@ def _asked(run: Run, task: Task, model: Endpoint, asked: Sequence[Recorded], rec
         ModelError: not all could be asked.
     """
     check_priced(model, run.budget)
-    keeper = _Heard(collect.Asking(model, task.max_tokens, task.answer.json_schema, run.budget), recording)
+    keeper = _Heard(collect.Asking(model, task.max_tokens, task.answer.json_schema, run.budget, tools=task.answer.tools), recording)
     wanted = [collect.Wanted(each.keys[0], each.example.id, each.prompt, 0) for each in asked]
     what = f"{task.name}: asking {model.name} again"
     with exclusive(model.server, run.progress.say), run.budget.open():

@@ -16,12 +16,15 @@ from pytest_distill.curate import Leak, TrainingSet, curate
 from pytest_distill.errors import AdapterError, DistillError
 from pytest_distill.evaluate import Stability, check_samples, check_stable, evaluate, timing_sample
 from pytest_distill.files import digest
+from pytest_distill.judge import Judge
 from pytest_distill.measures import Price
 from pytest_distill.models import Checkpoint, Endpoint, Model
 from pytest_distill.models.adapter import WEIGHTS, check_adapter
 from pytest_distill.models.device import exclusive, lock_path, pick
 from pytest_distill.plugin.beside import label, rungs
 from pytest_distill.plugin.declare import Declaration, Student
+from pytest_distill.plugin.forgetting import broad_of
+from pytest_distill.plugin.judged import judged
 from pytest_distill.plugin.locking import inputs_of
 from pytest_distill.plugin.timing import timing_of
 from pytest_distill.recording import Recording, Reply
@@ -90,8 +93,9 @@ class Pairing:
 
     @property
     def models(self) -> list[Model]:
-        """Teacher and student, as far as they are models already."""
-        return [model for model in (self.teacher, self.student) if not isinstance(model, Recipe)]
+        """Teacher, student and judge, as far as they are models already."""
+        judge = self.declaration.judge
+        return [model for model in (self.teacher, self.student, judge and judge.model) if model and not isinstance(model, Recipe)]
 
     @property
     def prices(self) -> tuple[Price | None, Price | None]:
@@ -131,7 +135,7 @@ class Pairing:
                 pytrace=False,
             )
 
-    def _ask(
+    def ask(
         self,
         model: Model,
         examples: Sequence[Example],
@@ -140,7 +144,9 @@ class Pairing:
         recording: Recording | None = None,
         committed: Recording | None = None,
         alone: Collection[str] = (),
+        task: Task | None = None,
     ) -> list[Reply]:
+        """What `model` says to `examples`: replayed where recorded, otherwise asked; `task` is what it is asked, where it is not the pairing's."""
         hosted = isinstance(model, Endpoint)
 
         @contextmanager
@@ -158,7 +164,7 @@ class Pairing:
 
         return ask(
             model,
-            self.task,
+            task or self.task,
             examples,
             self.recording_of(model) if recording is None else recording,
             committed=committed,
@@ -170,7 +176,7 @@ class Pairing:
             say=self.run.progress.say,
         )
 
-    def committed_path(self, model: Model) -> Path:
+    def committed_path(self, model: Model | Judge) -> Path:
         """Where replies of `model` lie that are kept beside the benchmark, to be committed and replayed."""
         return self.file.parent / "recordings" / f"{self.task.name}.{model.name}.jsonl"
 
@@ -180,7 +186,7 @@ class Pairing:
             return self.committed(model)
         return Recording(self.store.replies_path(model.digest, self.device))
 
-    def committed(self, model: Model) -> Recording:
+    def committed(self, model: Model | Judge) -> Recording:
         """The recording beside the benchmark; its lock lies elsewhere, out of the way of what is committed."""
         path = self.committed_path(model)
         return Recording(path, lock=lock_path(f"recording-{digest(str(path.resolve()))[7:23]}"))
@@ -194,10 +200,10 @@ class Pairing:
         """The teacher's replies to the training rows."""
         what, examples = "teacher answers the training rows", self.task.train_examples
         if isinstance(self.teacher, Endpoint):
-            return self._ask(self.teacher, examples, what)
+            return self.ask(self.teacher, examples, what)
         committed = self.committed(self.teacher)
         target = committed if self.run.settings.record else self.recording_of(self.teacher)
-        return self._ask(self.teacher, examples, what, recording=target, committed=committed)
+        return self.ask(self.teacher, examples, what, recording=target, committed=committed)
 
     def curate(self, replies: Sequence[Reply]) -> TrainingSet:
         """The training set that the replies make."""
@@ -227,7 +233,7 @@ class Pairing:
         entry = self._obtain(recipe, fingerprint, kept, device)
         model = Checkpoint(str(recipe.base), revision=recipe.revision, adapter=entry.adapter, name=recipe.name)
         notes = list(entry.notes)
-        if entry.from_store and not self.all_recorded(model):
+        if entry.from_store and not (self.all_recorded(model) and self.all_recorded(model, self.declaration.broad)):
             # It is about to be loaded. Whoever altered the weights may have altered the digests with them.
             try:
                 check_adapter(entry.adapter)
@@ -298,10 +304,11 @@ class Pairing:
             key = digest([self.task.digest, self.task.train_digest, self.teacher.digest, recipe.decided(), recipe.seeds])
         return self.store.attempt(self.run.relative(self.file), self.task.questions_digest, key)
 
-    def all_recorded(self, model: Model) -> bool:
-        """Whether all that `model` says to the held-out rows is on hand, so that it need not be loaded."""
-        recording, prompts = self.recording_of(model), [self.task.render(example) for example in self.task.heldout_examples]
-        return all(recording.holds(key) for of_one in keys_of(model, self.task, prompts) for key in of_one)
+    def all_recorded(self, model: Model, task: Task | None = None) -> bool:
+        """Whether all that `model` says to the held-out rows of its task, or of `task`, is on hand, so that it need not be loaded."""
+        task = task or self.task
+        recording, prompts = self.recording_of(model), [task.render(example) for example in task.heldout_examples]
+        return all(recording.holds(key) for of_one in keys_of(model, task, prompts) for key in of_one)
 
     def compare(self, student: Model) -> Comparison:
         """Both models on the held-out examples, timed side by side."""
@@ -320,22 +327,25 @@ class Pairing:
         self.facts["notes"] += [self.note] if self.note else []
         for role in hosted:
             self.facts["notes"] += reply_notes(models[role].name, replies[role])
+        timing = timing_of(self, student, replies)
         compared = Comparison(
             self.task,
             examples,
             evaluations["teacher"],
             evaluations["student"],
-            timing_of(self, student, replies),
+            timing,
             self.judging,
             self.declaration.serving,
             (getattr(self.teacher, "price", None), getattr(student, "price", None)),
+            broad=broad_of(self, student, timing),
+            judged=judged(self, student, evaluations["teacher"], evaluations["student"]),
         )
-        if self.run.settings.label:
+        if self.run.settings.label and compared.judged is None:
             self.facts["notes"].append(label(self, compared))
         told = ladder(compared, rungs(self, student)) if self.run.settings.ladder and not compared.without_reference else []
         facts = {"ladder": told, "ladder_note": ladder_note(told), "stability": stable and stable.to_json(), "accepted": None}
         known = {role: model_facts(model, evaluations[role], replies[role]) for role, model in models.items()}
-        self.run.add_comparison(comparison_entry(compared, {**self.place(), **facts, **self.facts}, known))
+        self.run.add_comparison(comparison_entry(compared, {**self.place(), **facts, **self.facts}, known, self.task.train_examples))
         return compared
 
     def place(self) -> dict[str, Any]:
@@ -360,7 +370,7 @@ class Pairing:
         """What a model says to the held-out rows; an Endpoint is asked alone for those that are timed."""
         examples = self.task.heldout_examples
         alone = set(timing_sample([self.task.render(example) for example in examples], self.run.settings.pairs))
-        return self._ask(model, examples, what, alone=alone)
+        return self.ask(model, examples, what, alone=alone)
 
     def unload(self, student: Model) -> None:
         """Free both models."""

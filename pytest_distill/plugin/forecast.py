@@ -118,7 +118,8 @@ class StudentPlan:
 
     `timing` is ``stored``, ``in turn``, ``beside teacher``, ``beside student`` (whose times are recorded), ``recorded`` or ``unpaired`` (a
     recording without times), of so many `pairs`; `own` names the benchmark file's own fixtures, because of which nothing can be told;
-    `recipe` says whether a recipe makes it.
+    `recipe` says whether a recipe makes it. `judge` are the replies of a judge, and `unjudged` names one whose questions are not known yet.
+    `broad` are the replies of base and student to the broad task, the latter's where it is not to be trained first.
     """
 
     name: str
@@ -128,6 +129,9 @@ class StudentPlan:
     pairs: int
     own: tuple[str, ...] = ()
     recipe: bool = False
+    judge: Needed | None = None
+    unjudged: str = ""
+    broad: tuple[Needed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,11 @@ class Plan:
     @property
     def needed(self) -> list[Needed]:
         """What is needed of every model."""
-        found = [each for of in self.benchmarks for each in (*of.teachers, *(student.needed for student in of.students))]
+        students = [student for of in self.benchmarks for student in of.students]
+        found = [
+            *(each for of in self.benchmarks for each in of.teachers),
+            *(each for of in students for each in (of.needed, of.judge, *of.broad)),
+        ]
         return [each for each in found if each is not None]
 
     @property

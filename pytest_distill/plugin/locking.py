@@ -12,13 +12,16 @@ import pytest
 from pytest_distill import lock
 from pytest_distill.errors import LockError
 from pytest_distill.files import digest, text_digest
-from pytest_distill.plugin.declare import declared_as, model_declared
+from pytest_distill.plugin.declare import declared_as, judge_declared, model_declared
+from pytest_distill.plugin.forgetting import broad_declared
+from pytest_distill.plugin.judged import sheet_path
 from pytest_distill.plugin.options import Settings
 from pytest_distill.results import comparison_entry, tracked
 from pytest_distill.task import shown_path
 
 if TYPE_CHECKING:
     from pytest_distill.compare import Comparison
+    from pytest_distill.judge import Judge
     from pytest_distill.models import Model
     from pytest_distill.plugin.flow import Pairing
 
@@ -44,7 +47,10 @@ def inputs_of(pairing: Pairing, student: Model | None = None) -> dict[str, Any]:
 
 def _inputs(pairing: Pairing, student: Model | None) -> dict[str, Any]:
     task, declaration = pairing.task, pairing.declaration
-    recordings = {model.name: pairing.committed_path(model) for model in pairing.models}
+    assert task.train is not None  # a mark names no other
+    judge = declaration.judge
+    recorded: list[Model | Judge] = [*pairing.models, *([judge] if judge else [])]
+    recordings = {model.name: pairing.committed_path(model) for model in recorded}
     return {
         "task": task.name,
         "prompt": digest(task.prompt),
@@ -60,7 +66,13 @@ def _inputs(pairing: Pairing, student: Model | None) -> dict[str, Any]:
         "curation": asdict(declaration.curation),
         "student": declared_as(pairing.declared) if student is None else model_declared(student),
         "fixtures": sorted(pairing.own_fixtures),
+        **({"judge": judge_declared(judge) | {"labels": _digest_of(sheet_path(task))}} if judge else {}),
+        **({"broad": broad_declared(declaration.broad)} if declaration.broad else {}),
     }
+
+
+def _digest_of(path: Path) -> str | None:
+    return text_digest(path) if path.is_file() else None
 
 
 class Locking:
@@ -219,7 +231,9 @@ def judged_again(pairing: Pairing) -> Comparison:
     pairing.run.add_inputs(pairing.id, inputs)
     entry = pairing.run.locking.accepted(pairing, inputs)
     names = (pairing.teacher.name, pairing.name)
-    compared = lock.rebuild(entry, pairing.task, names, pairing.judging, pairing.declaration.serving, pairing.prices)
+    declared = pairing.declaration
+    of_mark = (declared.serving, pairing.prices, declared.broad, declared.judge)
+    compared = lock.rebuild(entry, pairing.task, names, pairing.judging, *of_mark)
     numbers = entry["numbers"]
     facts = {name: numbers[name] for name in lock.FACTS} | {
         "inputs": inputs,

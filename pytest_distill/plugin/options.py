@@ -92,7 +92,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--distill-drift", metavar="N", help="ask N recorded prompts of each Endpoint again: does it still answer as recorded?")
     group.addoption("--distill-retrain", action="store_true", help="train even where the store holds the student")
     group.addoption(
-        "--distill-label", action="store_true", help="write a sheet of the held-out rows on which the models differ and no reference tells"
+        "--distill-label",
+        action="store_true",
+        help="write a sheet of the held-out rows on which the models differ and no reference tells, or of the replies that people check for a judge",
     )
     group.addoption("--distill-locked", action="store_true", help="judge from distill.lock.json: nothing is asked, trained or loaded")
     group.addoption("--distill-accept", action="store_true", help="write distill.lock.json after a run that passes, to be committed")

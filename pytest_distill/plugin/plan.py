@@ -14,7 +14,7 @@ from pytest_distill.ask.batch.notes import Notes
 from pytest_distill.ask.collect import Asking, Wanted
 from pytest_distill.curate import TrainingSet
 from pytest_distill.errors import DistillError
-from pytest_distill.evaluate import timing_sample
+from pytest_distill.evaluate import evaluate, timing_sample
 from pytest_distill.files import digest
 from pytest_distill.models import Checkpoint, Endpoint, Model
 from pytest_distill.plugin.flow import Pairing, own_fixtures, pairing_of
@@ -32,6 +32,8 @@ from pytest_distill.plugin.forecast import (
     seen,
     trainings,
 )
+from pytest_distill.plugin.forgetting import base_of
+from pytest_distill.plugin.judged import pairs_of, recording_of
 from pytest_distill.plugin.options import Settings
 from pytest_distill.plugin.plan_words import lines
 from pytest_distill.plugin.timing import alone_times, live_path, recorded_path, stored_timing
@@ -39,7 +41,7 @@ from pytest_distill.recording import Recording
 from pytest_distill.results import gpu
 from pytest_distill.student import Recipe
 from pytest_distill.student.store import Store
-from pytest_distill.task import shown_path
+from pytest_distill.task import Task, shown_path
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class _Planner:
                     missing.setdefault(key, Wanted(key, "", prompt, k, alone=not k and prompt in alone))
             rows[what] = (on_hand, len(examples))
         needed = Needed(model.name, hosted, rows["training"] if training else None, rows["held-out"], len(missing))
-        return self._hosted(needed, model, pairing, recording, missing, sizes, timings) if isinstance(model, Endpoint) else needed
+        return self._hosted(needed, model, pairing, recording, missing, sizes, timings, task) if isinstance(model, Endpoint) else needed
 
     def _hosted(
         self,
@@ -138,14 +140,18 @@ class _Planner:
         missing: Mapping[str, Wanted],
         sizes: Mapping[str, int],
         timings: int,
+        task: Task,
     ) -> Needed:
-        asking, known = Asking(model, pairing.task.max_tokens, pairing.task.answer.json_schema, Budget()), seen(recording, model, sizes)
+        asking, known = (
+            Asking(model, task.max_tokens, task.answer.json_schema, Budget(), tools=task.answer.tools),
+            seen(recording, model, sizes),
+        )
         elsewhere = {key for key in missing if (recording.path, key) in self._asked}
         self._asked |= {(recording.path, key) for key in missing}
         batches = Notes(recording.path).batches if model.batch else []
         under_way = {key for batch in batches for key in batch.keys if key in missing} - elsewhere
         wanted = [each for key, each in missing.items() if key not in elsewhere | under_way]
-        live = pairing.run.settings.live
+        live = pairing.run.settings.live and timings > 0
         return replace(
             needed,
             failed=sum(map(recording.has, missing)),
@@ -168,7 +174,39 @@ class _Planner:
             model = source
         needed = None if model is None else self._needed(pairing, model)
         timing, pairs = _timing(pairing, model, {"teacher": teacher, "student": needed})
-        return StudentPlan(pairing.name, training, needed, timing, pairs, recipe=pairing.trains)
+        judge, questions = pairing.declaration.judge, self._judge(pairing, model)
+        unjudged = judge.model.name if judge and questions is None else ""
+        return StudentPlan(
+            pairing.name,
+            training,
+            needed,
+            timing,
+            pairs,
+            recipe=pairing.trains,
+            judge=questions,
+            unjudged=unjudged,
+            broad=_broad(pairing, model),
+        )
+
+    def _judge(self, pairing: _Unloaded, student: Model | None) -> Needed | None:
+        """Return what is needed of the judge; None where there is none, or where it is not known yet what it would be asked."""
+        judge, task = pairing.declaration.judge, pairing.task
+        if judge is None or student is None or not all(map(pairing.all_recorded, (pairing.teacher, student))):
+            return None
+        said = [evaluate(model.name, task, task.heldout_examples, pairing.held_out(model, "")) for model in (pairing.teacher, student)]
+        pairs, asked, recording = pairs_of(pairing, *said), judge.task(task), recording_of(pairing, judge)
+        missing: dict[str, Wanted] = {}
+        sizes: dict[str, int] = {}
+        for k, prompt in enumerate(map(asked.render, judge.questions(pairs))):
+            for sample, key in enumerate(keys_of(judge.model, asked, [prompt])[0]):
+                sizes[key] = bytes_of(prompt)
+                if not recording.holds(key):
+                    missing.setdefault(key, Wanted(key, str(k // 2), prompt, sample, alone=False))
+        on_hand = len(pairs) - len({each.id for each in missing.values()})
+        needed = Needed(judge.model.name, isinstance(judge.model, Endpoint), None, (on_hand, len(pairs)), len(missing))
+        if not isinstance(judge.model, Endpoint):
+            return needed
+        return self._hosted(needed, judge.model, pairing, recording, missing, sizes, 0, asked)
 
     def _training(self, pairing: _Unloaded, recipe: Recipe, teacher: Needed) -> tuple[Training, Model | None]:
         """Return what becomes of the recipe, and the student that the store holds and a run would take."""
@@ -191,6 +229,17 @@ class _Planner:
         plan = replace(plan, above=name in self._trained)
         self._trained.add(name)
         return plan, model
+
+
+def _broad(pairing: _Unloaded, student: Model | None) -> tuple[Needed, ...]:
+    """Return what is needed of the student's base and, where it is there, of the student for the broad task."""
+    task, found = pairing.declaration.broad, list[Needed]()
+    for model in (base_of(pairing.student), student) if task else ():
+        if task and model:
+            keys = {key for of_one in keys_of(model, task, [task.render(example) for example in task.heldout_examples]) for key in of_one}
+            missing = sum(not pairing.recording_of(model).holds(key) for key in keys)
+            found.append(Needed(model.name, False, None, (len(keys) - missing, len(keys)), missing))
+    return tuple(found)
 
 
 def _timing(pairing: _Unloaded, student: Model | None, needed: Mapping[str, Needed | None]) -> tuple[str, int]:

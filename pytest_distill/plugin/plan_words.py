@@ -48,6 +48,18 @@ def _student(student: StudentPlan) -> Iterator[str]:
     }
     beside = f"{pairs} beside the {student.timing.removeprefix('beside ')}'s recorded times, time unknown"
     yield _line("timing", way.get(student.timing, beside))
+    for needed in student.broad:
+        on_hand, of_all = needed.heldout
+        yield _line("broad", f"{needed.model}: {on_hand:,} of {of_all:,} rows of the broad task on hand")
+        yield from _takings(needed)
+    if student.judge:
+        on_hand, of_all = student.judge.heldout
+        yield _line("judge", f"{student.judge.model}: {on_hand:,} of {of_all:,} pairs of differing replies judged")
+        yield from _takings(student.judge)
+    if student.unjudged:
+        yield _line(
+            "judge", f"{student.unjudged}: asked twice wherever the replies differ; how often they do, the replies of both models will tell"
+        )
 
 
 def _on_hand(needed: Needed) -> str:

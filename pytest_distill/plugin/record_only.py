@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 from pytest_distill import results
 from pytest_distill.ask import keys_of
 from pytest_distill.errors import DistillError
+from pytest_distill.evaluate import evaluate
+from pytest_distill.judge import Judge, Pair
 from pytest_distill.models import Endpoint, Model
+from pytest_distill.plugin.judged import ask_judge, keys_for, pairs_of
 from pytest_distill.plugin.plan import flows_of
 from pytest_distill.recording import FAILED, Reply
+from pytest_distill.student import Recipe
 from pytest_distill.task import shown_path
 
 if TYPE_CHECKING:
@@ -25,12 +29,13 @@ RECORDED, ERROR = "recorded", "error"
 
 @dataclass(frozen=True)
 class Sought:
-    """A recording that a run replays: a pairing that it is for, its model and the role there, and whether a student learns from it."""
+    """A recording that a run replays: a pairing that it is for, its model and the role there, whether a student learns from it, whose judge it is."""
 
     pairing: Pairing
     role: str
     model: Model
     learns: bool
+    judge: Judge | None = None
 
     @property
     def subject(self) -> str:
@@ -42,8 +47,11 @@ class Sought:
 
         Raises:
             ModelError: a local model's files cannot be told by their digest.
+            RecordingError: what a judge is to be asked about is not recorded.
         """
         task = self.pairing.task
+        if self.judge:
+            return keys_for(self.pairing, self.judge, self._pairs())
         examples = [*(task.heldout_examples if isinstance(self.model, Endpoint) else ()), *(task.train_examples if self.learns else ())]
         prompts = [task.render(example) for example in examples]
         return {key for of_one in keys_of(self.model, task, prompts) for key in of_one}
@@ -54,7 +62,18 @@ class Sought:
         Raises:
             RecordingError: it is damaged or cannot be read.
         """
-        return sum(map(self.pairing.committed(self.model).holds, keys))
+        return sum(map(self.pairing.committed(self.judge or self.model).holds, keys))
+
+    def _pairs(self) -> list[Pair]:
+        pairing, student = self.pairing, self.pairing.student
+        assert not isinstance(student, Recipe)
+        said = {"teacher": pairing.teacher, "student": student}
+        examples = pairing.task.heldout_examples
+        sides = [
+            evaluate(model.name, pairing.task, examples, pairing.held_out(model, f"{role} answers the held-out rows"))
+            for role, model in said.items()
+        ]
+        return pairs_of(pairing, *sides)
 
     def ask(self) -> list[Reply]:
         """Ask for what is missing, by the steps of any run, and return all replies.
@@ -63,6 +82,8 @@ class Sought:
             DistillError: not all could be asked, or the task does not find its teacher stable; finished replies are kept.
         """
         pairing, replies = self.pairing, list[Reply]()
+        if self.judge:
+            return ask_judge(pairing, self.judge, self._pairs())
         if self.role == "student":
             return pairing.held_out(self.model, "student answers the held-out rows")
         pairing.check_teacher()
@@ -77,7 +98,8 @@ class Sought:
 def record(run: Run, items: Sequence[pytest.Item]) -> list[dict[str, Any]]:
     """Ask each model of the collected gates for what its recording lacks; return for each what results.json holds of it.
 
-    An Endpoint is asked for the held-out rows, and a teacher, local ones too, for the training rows where a student learns from them.
+    An Endpoint is asked for the held-out rows, and a teacher, local ones too, for the training rows where a student learns from them. A
+    judge is asked about the replies of a student that is not trained first.
     Trouble with one does not stop the others: what the budget still has is theirs.
 
     Args:
@@ -100,6 +122,9 @@ def _sought(items: Sequence[pytest.Item]) -> list[Sought]:
             key = (role, pairing.committed_path(model), (model.digest, model.samples) if isinstance(model, Endpoint) else id(model))
             if (hosted or learns) and (key not in found or (learns and not found[key].learns)):
                 found[key] = Sought(pairing, role, model, learns)
+        judge = pairing.declaration.judge
+        if judge and isinstance(judge.model, Endpoint) and not (isinstance(student, Recipe) or "student" in flow.own):
+            found["judge", pairing.id] = Sought(pairing, "judge", judge.model, False, judge)
     return list(found.values())
 
 
@@ -140,7 +165,7 @@ def _entry(run: Run, sought: Sought) -> dict[str, Any]:
     if trouble:
         return entry | {"outcome": ERROR, "words": trouble}
     new = f"{entry['asked']} of them new{f', ${cost:.4f}' if cost else ''}" if entry["asked"] else "none of them new"
-    where = shown_path(pairing.committed_path(sought.model))
+    where = shown_path(pairing.committed_path(sought.judge or sought.model))
     return entry | {"outcome": RECORDED, "words": f"{sought.subject}: {len(keys)} replies are in {where}, {new}"}
 
 

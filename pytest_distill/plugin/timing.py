@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_distill.ask import check_priced
@@ -18,6 +20,7 @@ from pytest_distill.models.device import disturbance, exclusive, workload
 from pytest_distill.models.endpoint import TIMING_TRIES
 from pytest_distill.recording import Reply
 from pytest_distill.results import machine
+from pytest_distill.task import Task
 
 TIMED_OUTCOMES = ("answered", "cut", "malformed")
 
@@ -129,12 +132,27 @@ def _timed_in_turn(pairing: Pairing, models: Mapping[str, Model]) -> Timing:
             for model in models.values():
                 model.load(pairing.device)
             return time_pairs(
-                models["teacher"], models["student"], prompts, task.max_tokens, machine(), pairs=pairing.run.settings.pairs, **guards
+                as_asked(models["teacher"], task),
+                as_asked(models["student"], task),
+                prompts,
+                task.max_tokens,
+                machine(),
+                pairs=pairing.run.settings.pairs,
+                **guards,
             )
         finally:
             for model in models.values():
                 if isinstance(model, Endpoint):
                     model.unload()
+
+
+def as_asked(model: Model, task: Task) -> Model:
+    """Return the model as its replies were asked for: an Endpoint that is timed is sent the schema and the tools of the task as well."""
+    if not isinstance(model, Endpoint) or not (task.answer.json_schema or task.answer.tools):
+        return model
+    asked = copy(model)
+    asked.time_one = partial(model.time_one, schema=task.answer.json_schema, tools=task.answer.tools)  # type: ignore[method-assign]
+    return asked
 
 
 def _set_aside(pairing: Pairing, models: Mapping[str, Model], prompts: Sequence[str]) -> None:
@@ -149,7 +167,8 @@ def _set_aside(pairing: Pairing, models: Mapping[str, Model], prompts: Sequence[
     for model in models.values():
         if isinstance(model, Endpoint):
             check_priced(model, budget)
-            each = [Asking(model, task.max_tokens, None, budget).most_cost(prompt) for prompt in sample]
+            asking = Asking(model, task.max_tokens, task.answer.json_schema, budget, tools=task.answer.tools)
+            each = [asking.most_cost(prompt) for prompt in sample]
             most += TIMING_TRIES * (ATTEMPTS * sum(each) + MOST_WARM_UP * max(each))
     if budget.limit is None:
         return
@@ -168,7 +187,9 @@ def _timed_beside(pairing: Pairing, models: Mapping[str, Model], of: str, record
     guards = _guards(pairing, [model], f"timing {model.name} beside recorded times")
     with exclusive(pairing.device, pairing.run.progress.say):
         model.load(pairing.device)
-        return time_beside(model, recorded, of, at, _prompts(pairing), task.max_tokens, machine(), pairs=pairs, **guards)
+        return time_beside(
+            as_asked(model, pairing.task), recorded, of, at, _prompts(pairing), task.max_tokens, machine(), pairs=pairs, **guards
+        )
 
 
 def _both_recorded(recorded: Mapping[str, Mapping[str, float]], at: str) -> Timing:

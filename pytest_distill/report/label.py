@@ -37,6 +37,7 @@ def write_sheet(
     rows: Sequence[tuple[str, str]],
     *,
     keep_waiting: bool = False,
+    about: str = "",
 ) -> int:
     """Write the rows that need a label to the sheet at `path` and the page to label them on to `form`; return how many wait.
 
@@ -51,6 +52,7 @@ def write_sheet(
         rows: id and prompt of each row that needs a label.
         keep_waiting: keep unlabelled rows of the sheet that are not among `rows`, as a second call for the same sheet in one run
             must; otherwise they are dropped.
+        about: what is asked, where it is not for the right answer to a prompt.
 
     Raises:
         DistillError: the file at `path` is not a sheet of labels; neither file is touched.
@@ -74,8 +76,18 @@ def write_sheet(
         if kept or present:
             lines = [row.line if row.line is not None else canonical_json(row.values(reference_field)) for row in kept]
             write_whole(path, b"".join(line + b"\n" for line in lines))
-        write_whole(form, _page(path, task_name, reference_field, labels, kept).encode("utf-8", "backslashreplace"))
+        write_whole(form, _page(path, task_name, reference_field, labels, kept, about).encode("utf-8", "backslashreplace"))
     return sum(row.label is None for row in kept)
+
+
+def labels_of(path: Path, reference_field: str, labels: Sequence[str]) -> dict[str, str]:
+    """Return the labels of the sheet at `path` by row, those that wait left out; a missing sheet has none.
+
+    Raises:
+        DistillError: the file is not a sheet of these labels.
+        OSError: it cannot be read.
+    """
+    return {row.id: row.label for row in _read(path, reference_field, labels) if row.label is not None}
 
 
 def _read(path: Path, reference_field: str, labels: Sequence[str] | None) -> list[_Row]:
@@ -88,6 +100,8 @@ def _read(path: Path, reference_field: str, labels: Sequence[str] | None) -> lis
     rows = []
     for number, line, row in read_rows(data, shown):
         name, prompt, label = row.get("id"), row.get("input"), row.get(reference_field)
+        if labels is None and not isinstance(label, str | None):
+            label = canonical_json(label).decode()  # an object or a list, which the form shows as its text
         fits = label in (None, "") or (isinstance(label, str) and (labels is None or label in labels))
         if (
             not (isinstance(name, str) and isinstance(prompt, str | None) and fits)
@@ -103,7 +117,7 @@ def _read(path: Path, reference_field: str, labels: Sequence[str] | None) -> lis
     return rows
 
 
-def _page(path: Path, task_name: str, reference_field: str, labels: Sequence[str] | None, rows: Sequence[_Row]) -> str:
+def _page(path: Path, task_name: str, reference_field: str, labels: Sequence[str] | None, rows: Sequence[_Row], about: str) -> str:
     environment = templates()
     environment.filters |= {"visible": _visible}
     # The page includes both as they are; they hold nothing that a template would change, so that their hashes are those of the page.
@@ -112,6 +126,7 @@ def _page(path: Path, task_name: str, reference_field: str, labels: Sequence[str
         style_hash=_hash(style),
         script_hash=_hash(script),
         task=task_name,
+        about=about,
         field=reference_field,
         labels=labels,
         labels_json=canonical_json(labels and list(labels)).decode(),

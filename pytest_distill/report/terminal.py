@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_distill.report import can_be_let_through, change_outcome, visible
 from pytest_distill.verdict import percent
+
+NOT_OF_ERRORS = ("speed_gain", "student_latency", "cost_gain", "break_even", "forgotten")
+MOST_CLUSTERS = 2
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:
@@ -53,19 +57,39 @@ def _comparison(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"  cost       {_cost(entry['measures']['cost_gain'], entry['measures']['break_even'])}"
     if entry["stability"]:
         yield f"  stability  the teacher disagrees with itself on {_itself(entry['stability'])}"
+    if entry["judge"]:
+        yield f"  judge      {_judge(entry['judge'])}"
     cheaper = [_rung(row) for row in entry["ladder"] if row["rung"] not in {"student", "teacher"}]
     if cheaper:
         yield f"  ladder     {'; '.join(cheaper)}"
     if entry["ladder_note"]:
         yield f"  note       {entry['ladder_note']}"
+    causes = [cluster["words"] for cluster in entry["clusters"][:MOST_CLUSTERS]]
     for judgement in entry["judgements"]:
         why = f" ({judgement['why']})" if judgement.get("why") else ""
         yield f"  {judgement['outcome']:<10} {_first_line(judgement['words'])}{why}"
+        if _of_errors(judgement):
+            while causes:
+                yield f"             {causes.pop(0)}"
+    if entry["broad"]:
+        yield f"  forgetting {_forgotten(entry['broad'], entry['measures']['forgotten'])}"
     yield f"  student    {_student(entry)}"
     if entry["rejected"] or entry["replaced"]:
         yield f"  training   {_curated(entry)}"
     for note in entry["notes"]:
         yield f"  note       {note}"
+
+
+def _of_errors(judgement: Mapping[str, Any]) -> bool:
+    """Return whether a limit on how right the student is was not met, so that what errors share tells something."""
+    measure = re.split(r"[.\[]", judgement["measure"])[0]
+    return not judgement["shown"] and judgement["operator"] is not None and measure not in NOT_OF_ERRORS
+
+
+def _forgotten(broad: Mapping[str, Any], measure: Mapping[str, Any]) -> str:
+    counts, sides = broad["counts"], f"base {percent(broad['base'])}   student {percent(broad['student'])}"
+    moved = f"{counts['forgotten']} forgotten, {counts['gained']} gained of {broad['n']} rows of {broad['task']}"
+    return f"{sides}   drop {_measured('forgotten', measure)}   {moved}"
 
 
 def _accuracy(entry: Mapping[str, Any]) -> str:
@@ -98,6 +122,17 @@ def _cost(gain: Mapping[str, Any], even: Mapping[str, Any]) -> str:
         return f"not measured: {_first_line(gain['why'])}"
     pays = even["why"] or f"pays above {amount('break_even', even['value'])}"
     return f"gain {amount('cost_gain', gain['value'])}, {pays} (arithmetic, no statistical claim)"
+
+
+def _judge(judge: Mapping[str, Any]) -> str:
+    torn = f", no clear opinion on {judge['contradictions'] + judge['unclear']}" if judge["contradictions"] + judge["unclear"] else ""
+    text = f"{judge['name']} ({judge['mode']}): student worse on {judge['worse']} and better on {judge['better']}{torn} of {judge['pairs']} differing pairs"
+    if judge["kappa"] is not None:
+        reach = f"95% interval {judge['kappa_low']:z.2f} to {judge['kappa_high']:z.2f}"
+        text += f"; agrees with people by kappa {judge['kappa']:z.2f} ({reach}) on {judge['labelled']} labelled pairs"
+    text += f", missed {percent(judge['missed'])} of what people call worse" if judge["missed"] is not None else ""
+    relative = (judge["why"] or "").startswith("judge-relative")
+    return text + (f"; judge-relative, with {judge['waiting']} labels missing" if relative else "")
 
 
 def _itself(stability: Mapping[str, Any]) -> str:

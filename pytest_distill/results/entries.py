@@ -8,25 +8,31 @@ from datetime import UTC, date, datetime, timedelta
 from statistics import median
 from typing import Any
 
-from pytest_distill.answers import Malformed
-from pytest_distill.compare import Comparison, latency
+from pytest_distill.answers import Grade, Malformed
+from pytest_distill.compare import Comparison, clusters, confusion, latency
 from pytest_distill.curate import TrainingSet
-from pytest_distill.evaluate import Evaluation
+from pytest_distill.evaluate import Evaluation, as_expected
+from pytest_distill.files import digest
 from pytest_distill.measures import Price, per_request
 from pytest_distill.models import Model
 from pytest_distill.recording import Reply
+from pytest_distill.task import Example
 
 WARNED_DAYS = 60  # how long before a hosted model is shut down the result begins to say so
+TAG = 12  # hex digits that tell one answer from another
 MOST_LEFT_OUT = 3  # rows named for each reason
 
 
-def comparison_entry(comparison: Comparison, facts: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def comparison_entry(
+    comparison: Comparison, facts: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]], train: Sequence[Example] = ()
+) -> dict[str, Any]:
     """Return a comparison as results.json holds it, judgements aside.
 
     Args:
         comparison: the comparison.
         facts: what only the run knows: id, file, line, inputs, digests, adapter, training.
         models: what is known of the ``teacher`` and the ``student`` that were judged, as `model_facts` returns it.
+        train: the training rows, as far as they are known.
     """
     timing, (teacher_price, student_price) = comparison.timing, comparison.prices
     sides = {
@@ -46,7 +52,9 @@ def comparison_entry(comparison: Comparison, facts: Mapping[str, Any], models: M
                 "name": evaluation.model,
                 "accuracy": comparison.accuracy(side),
                 "why": comparison.without_reference or None,
+                "score": comparison.score(side),
                 "macro_f1": comparison.macro_f1(side),
+                "weighted_f1": comparison.weighted_f1(side),
                 "latency_ms": latency(series.seconds) if series.seconds else None,
                 "first_token_ms": latency(series.first_token) if series.first_token else None,
                 "per_token_ms": round(median(series.per_token) * 1e3, 3) if series.per_token else None,
@@ -58,28 +66,66 @@ def comparison_entry(comparison: Comparison, facts: Mapping[str, Any], models: M
             for side, (evaluation, series, price) in sides.items()
         },
         "classes": comparison.classes,
-        "confusion": {
-            "labels": comparison.labels,
-            "teacher": comparison.confusion(comparison.teacher),
-            "student": comparison.confusion(comparison.student),
-        },
+        "confusion": confusion(comparison),
+        "parts": comparison.parts,
         "slices": comparison.slices,
+        "clusters": clusters(comparison, train),
+        "broad": None if comparison.broad is None else _broad(comparison.broad),
         "band": comparison.band,
         "band_note": comparison.band_note,
         "timing": comparison.timing.to_json(),
         "answers": _answers(comparison),
+        "judge": comparison.judged and comparison.judged.to_json(),
         "errors": comparison.errors(),
     }
 
 
-def _answers(comparison: Comparison) -> dict[str, list[str | None]]:
-    """Return what teacher and student answered, by row, wherever one of them did not answer the reference; None is no answer."""
-    both = zip(comparison.examples, comparison.teacher.values, comparison.student.values, strict=True)
+def _broad(of: Comparison) -> dict[str, Any]:
+    """Return what became of the base's ability: `of` holds the base as the teacher, on the broad task."""
+    names = {"both_right": "both_right", "introduced": "forgotten", "corrected": "gained", "inherited": "both_wrong"}
+    forgotten = [error for error in of.errors() if error["kind"] == "introduced"]
     return {
-        example.id: [None if isinstance(value, Malformed) else value for value in given]
-        for example, *given in both
-        if any(value != example.expected for value in given)
+        "task": of.task.name,
+        "n": len(of.examples),
+        "counts": {name: of.counts[kind] for kind, name in names.items()},
+        "base": of.accuracy("teacher"),
+        "student": of.accuracy("student"),
+        "slices": {tag: {"n": row["n"], "base": row["teacher"], "student": row["student"]} for tag, row in of.slices.items()},
+        "forgotten": [
+            {"base": error["teacher"], **{name: error[name] for name in ("id", "input", "expected", "student", "tags")}}
+            for error in forgotten
+        ],
+        "answers": _answers(of),
     }
+
+
+def _answers(comparison: Comparison) -> dict[str, list[Any]]:
+    """Return by row what both models' measures can be made from again; None is no answer.
+
+    Rows where both gave the reference are left out. Labels are told themselves, other answers by how right they are (score, whether they
+    count as right, the score of each part) and by a tag that is equal where two answers say the same.
+    """
+    if comparison.task.answer.classes:
+        both = zip(comparison.examples, comparison.teacher.values, comparison.student.values, strict=True)
+        return {
+            example.id: [None if isinstance(value, Malformed) else value for value in given]
+            for example, *given in both
+            if any(value != example.expected for value in given)
+        }
+    parts = comparison.task.answer.parts
+    sides = [list(zip(side.keys, side.grades, strict=True)) for side in (comparison.teacher, comparison.student)]
+    return {
+        example.id: [_graded(key, grade, parts) for key, grade in given]
+        for example, *given in zip(comparison.examples, *sides, strict=True)
+        if [as_expected(comparison.task, example)] * 2 != given
+    }
+
+
+def _graded(key: str | None, grade: Grade | None, parts: Sequence[str]) -> list[Any] | None:
+    if key is None:
+        return None
+    tag = digest(key)[len("sha256:") :][:TAG]
+    return [tag] if grade is None else [tag, grade.score, grade.right, [grade.parts.get(part) for part in parts]]
 
 
 def model_facts(model: Model, evaluation: Evaluation, replies: Sequence[Reply]) -> dict[str, Any]:

@@ -59,7 +59,8 @@ def test_the_lock_judges_again_without_models_in_every_mode(pytester, run, resul
     outcome.stdout.fnmatch_lines(["*judged from the lock: accepted 20*", "verdict: PASS: all 2 gates passed: accuracy drop 0.5% (*"])
     found = result()
     (entry,) = found["comparisons"]
-    assert set(entry["inputs"]) == set(FIELDS)  # one that is not listed there would be called a weakening whatever it is
+    # One that is not listed there would be called a weakening whatever it is.
+    assert set(entry["inputs"]) == set(FIELDS) - {"broad", "judge"}
     assert (found["locked"], found["verdict"], found["complete"], found["changes"]) == (True, "pass", True, [])
     assert entry["accepted"] == json.loads((pytester.path / LOCK).read_text())["comparisons"]["bench_parity.py::good"]["accepted"]
     assert [row["id"] for row in entry["errors"]] == ["held-0"]

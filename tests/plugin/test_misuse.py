@@ -72,9 +72,7 @@ def test_heldout_rows_in_the_training_data_are_refused(pytester, run):
     )
     outcome = run()
     assert outcome.ret == 2
-    outcome.stdout.fnmatch_lines(
-        ["*task 'parity': 1 held-out examples are also in the training data; first: held-0 equals train-x. Remove*"]
-    )
+    outcome.stdout.fnmatch_lines(["*task 'parity': 1 held-out example is also in the training data; first: held-0 equals train-x. Remove*"])
 
 
 def test_two_tasks_of_one_name_are_refused(pytester, run):

@@ -6,14 +6,17 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pytest_distill import Endpoint, Labels, Recipe, Task, lock, results
+from pytest_distill import Endpoint, Judge, Labels, Recipe, Task, lock, results
+from pytest_distill.answers import Grade
 from pytest_distill.ask import Budget
+from pytest_distill.compare.classes import by_part
 from pytest_distill.compare.comparison import KINDS
 from pytest_distill.curate import Curation
 from pytest_distill.evaluate import drift_of
@@ -25,10 +28,11 @@ from pytest_distill.plugin.flow import Pairing
 from pytest_distill.plugin.locking import Locking, inputs_of
 from pytest_distill.recording import Reply
 from tests.fakes import GATES, ROOT, bench
+from tests.test_compare import make
 
 # A run that leaves little null or empty: it has tags, errors, prices, first tokens, an adapter and a ladder.
 BODY = """
-from pytest_distill import Serving
+from pytest_distill import Judge, Serving
 from pytest_distill.models import Timed
 
 class Streaming(RuleModel):
@@ -38,7 +42,7 @@ class Streaming(RuleModel):
 teacher, small = Streaming("big", seconds=0.06), Streaming("small", wrong={0: "no"}, seconds=0.01)
 teacher.price, small.adapter = (2.0, 0.5, 8.0), HERE / "adapter"
 serving = Serving(usd_per_hour=1, requests_per_month=1e6)
-pytestmark = pytest.mark.distill(task, teacher=teacher, students=[small], serving=serving)
+pytestmark = pytest.mark.distill(task, teacher=teacher, students=[small], serving=serving, judge=Judge(RuleModel("judge"), "good"))
 """
 TYPES: dict[str, type | tuple[type, ...]] = {
     "text": str, "time": str, "digest": str, "flag": bool, "count": int, "number": (int, float), "object": dict, "list": list,
@@ -119,7 +123,9 @@ def rare(result: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
     def pairing(student: Model | Recipe) -> Pairing:
         declared = Student(student, student if isinstance(student, Recipe) else None)
-        return Pairing(Declaration(task, hosted, [declared], None, Curation()), declared, folder / "bench.py", 1, run)
+        return Pairing(
+            Declaration(task, hosted, [declared], None, Curation(), Judge(hosted, "good"), task), declared, folder / "bench.py", 1, run
+        )
 
     asked = pairing(recipe)
     items: Any = [SimpleNamespace(callspec=SimpleNamespace(params={"distill_pairing": asked}))]
@@ -147,6 +153,11 @@ def rare(result: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) 
         "counts": dict.fromkeys(KINDS, 1),
         "judgements": judged,
     }
+    able = make(folder, [("a", "a", "b", ["odd"])] * 2 + [("a", "a", "a", [])] * 9)
+    entry = results.comparison_entry(replace(able, broad=able), {}, {"teacher": {}, "student": {}}, able.examples)
+    of_fact |= {name: entry[name] for name in ("clusters", "broad", "measures", "confusion")}
+    graded = replace(able.teacher, grades=(Grade(1, right=True, parts={"file": 1}),) * len(able.examples))
+    of_fact["parts"] = by_part(["file"], dict.fromkeys(able.sides, graded))
     yield {"comparisons": [of_fact, *({"inputs": inputs_of(pairing(student))} for student in (recipe, hosted))]}
 
 
@@ -158,7 +169,7 @@ def test_the_page_names_each_key_with_its_type(pytester, run, result, monkeypatc
     (compared,), (entry,) = made["comparisons"], accepted["comparisons"].values()
     assert entry["inputs"] == compared["inputs"]
     entry["inputs"] = {}  # they are named once
-    entry["numbers"] |= {"rejected": {"wrong": 1}, "replaced": {"wrong": 1}}
+    entry["numbers"] |= {"rejected": {"wrong": 1}, "replaced": {"wrong": 1}, "broad": {"n": 1, "answers": {"b": [None, None]}}}
     types = on_the_page()
     known = with_parents(types)
     found = [pair for each in (made, *rare(made, pytester.path, monkeypatch)) for pair in held(lock.plain(each), known)]

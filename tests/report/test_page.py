@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,23 @@ def an_error(number: int, kind: str = "introduced", **other: Any) -> dict[str, A
     return row | other
 
 
+def a_cluster(**other: Any) -> dict[str, Any]:
+    """A cluster of introduced errors as results.json holds it."""
+    cluster = {
+        "by": "pair",
+        "name": "code -> docs",
+        "count": 4,
+        "share": 4 / 9,
+        "lift": None,
+        "inherited": 1,
+        "training": 3448,
+        "ids": ["heldout-1", "heldout-2"],
+        "mend": "rows",
+        "words": "4 of 9 introduced errors take 'code' for 'docs': train on more rows like these (3,448 of 12,500 training rows expect 'code')",
+    }
+    return cluster | other
+
+
 def a_measure(value: float | None, bound: float | None, side: str, method: str, n: int = 400, **other: Any) -> dict[str, Any]:
     """A measure as results.json holds it."""
     return {"value": value, "bound": bound, "side": side, "confidence": 0.95, "n": n, "method": method, "why": None} | other
@@ -88,7 +105,9 @@ def a_model(name: str, digest: str, accuracy: float, p50: float) -> dict[str, An
         "parameters": 12_345_678,
         "accuracy": accuracy,
         "why": None,
+        "score": accuracy,
         "macro_f1": 0.9512,
+        "weighted_f1": 0.953,
         "latency_ms": {"n": 60, "p50": p50, "p90": p50 * 1.2, "p95": p50 * 1.25, "p99": None},
         "first_token_ms": {"n": 60, "p50": p50 / 2, "p90": p50 * 0.6, "p95": p50 * 0.7, "p99": None},
         "per_token_ms": p50 / 8,
@@ -112,6 +131,7 @@ def a_comparison() -> dict[str, Any]:
     kinds = ["introduced"] * 9 + ["corrected"] * 4 + ["inherited"] * 16
     labels = ["code", "docs", "hybrid", "skip", "(none)"]
     share = {"support": 100, "teacher_f1": 0.951, "student_f1": 0.942, "teacher_recall": 0.96, "student_recall": 0.93}
+    share |= {"teacher_precision": 0.941, "student_precision": 0.955}
     table = [[100 if row == column < 4 else 0 for column in range(5)] for row in range(5)]
     return {
         "id": f"{FILE}::tiny",
@@ -157,11 +177,32 @@ def a_comparison() -> dict[str, Any]:
             "valid_rate": a_measure(1.0, 0.9925, "lower", "clopper-pearson"),
             "cost_gain": a_measure(3.2, None, "lower", "arithmetic"),
             "break_even": a_measure(321147.4, None, "upper", "arithmetic"),
+            "forgotten": a_measure(0.025, 0.0766, "upper", "exact-tango", 80),
         },
         "models": {"teacher": a_model("reference", "a", 0.9675, 31.04), "student": a_model("tiny", "b", 0.955, 5.1)},
         "classes": {label: dict(share) for label in labels[:-1]},
-        "confusion": {"labels": labels, "teacher": copy.deepcopy(table), "student": copy.deepcopy(table)},
-        "slices": {"hard-negative": {"n": 60, "teacher": 0.9, "student": 0.866}},
+        "confusion": {
+            "labels": labels,
+            "teacher": copy.deepcopy(table),
+            "student": copy.deepcopy(table),
+            "pairs": [{"expected": "code", "given": "docs", "teacher": 4, "student": 7}],
+        },
+        "parts": {"file": {"n": 390, "teacher": 0.91, "student": 0.84}},
+        "slices": {"hard-negative": {"n": 60, "teacher": 0.9, "student": 0.866, "teacher_score": 0.93, "student_score": 0.88}},
+        "clusters": [a_cluster(), a_cluster(by="tag", name="hard-negative", count=3, lift=2.2, words="3 of 9 introduced errors carry it")],
+        "broad": {
+            "task": "broad",
+            "n": 80,
+            "counts": {"both_right": 50, "forgotten": 3, "gained": 1, "both_wrong": 26},
+            "base": 0.6625,
+            "student": 0.6375,
+            "slices": {"refusal": {"n": 24, "base": 0.5, "student": 0.45}},
+            "forgotten": [
+                {"id": "broad-7", "input": "What is 7 times 8?", "expected": "56", "base": "56", "student": "skip", "tags": ["refusal"]}
+            ],
+            "answers": {"broad-7": [["a1", 1.0, True, []], None]},
+        },
+        "judge": None,
         "band": "viable",
         "band_note": "",
         "timing": {
@@ -329,9 +370,18 @@ def a_result_without_references() -> dict[str, Any]:
     entry["measures"]["accuracy_drop"] |= {"value": 0.09, "bound": 0.118}
     entry["measures"]["quality_retained"] |= {"value": None, "bound": None, "why": why}
     for model in entry["models"].values():
-        model |= {"accuracy": None, "macro_f1": None, "why": why}
-    entry |= {"classes": {}, "ladder": [], "ladder_note": "", "slices": {"hard-negative": {"n": 60, "teacher": None, "student": None}}}
-    entry["confusion"] |= {"teacher": [], "student": []}
+        model |= {**dict.fromkeys(("accuracy", "score", "macro_f1", "weighted_f1")), "why": why}
+    of_tag = {"n": 60, **dict.fromkeys(("teacher", "student", "teacher_score", "student_score"))}
+    entry |= {
+        "classes": {},
+        "parts": {},
+        "ladder": [],
+        "ladder_note": "",
+        "slices": {"hard-negative": of_tag},
+        "clusters": [],
+        "broad": None,
+    }
+    entry["confusion"] |= {"teacher": [], "student": [], "pairs": []}
     entry["errors"] += [an_error(number, "unlabelled", expected="") for number in range(30, 61)]
     return result
 
@@ -436,13 +486,13 @@ def parse(text: str) -> Page:
 
 def a_real_entry(tmp_path: Path) -> dict[str, Any]:
     """The comparison of two evaluations as results.json holds it, with a ladder and a share of the facts that the run adds."""
-    rows = [{"id": f"h{k}", "text": f"text {k}", "expected_label": "a", "tags": ["even"] if k % 2 == 0 else []} for k in range(4)]
+    rows = [{"id": f"h{k}", "text": f"text {k}", "expected_label": "a", "tags": ["even"] if k % 2 == 0 else []} for k in range(5)]
     rows_path = tmp_path / "heldout.jsonl"
     rows_path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     task = Task("t", "say {{ text }}", Labels("a", "b"), rows_path, rows_path, 4)
     evaluations = []
-    for name, right in (("reference", 3), ("tiny", 2), ("majority", 1)):
-        replies = [Reply(f"k{k}", f"h{k}", name, "a" if k < right else "b", "answered", 10, 2, AT) for k in range(4)]
+    for name, right in (("reference", 4), ("tiny", 2), ("majority", 1)):
+        replies = [Reply(f"k{k}", f"h{k}", name, "a" if k < right else "b", "answered", 10, 2, AT) for k in range(5)]
         evaluations.append(evaluate(name, task, task.heldout_examples, replies))
     teacher, student, majority = evaluations
     timing = Timing(
@@ -454,7 +504,7 @@ def a_real_entry(tmp_path: Path) -> dict[str, Any]:
     facts = {"seeds": None, "ladder": rungs, "ladder_note": ladder_note(rungs)}
     sides = {"teacher": (RuleModel("reference"), teacher), "student": (RuleModel("tiny"), student)}
     known = {side: results.model_facts(*of, replies) for side, of in sides.items()}
-    return results.comparison_entry(compared, facts, known)
+    return results.comparison_entry(replace(compared, broad=compared), facts, known)
 
 
 def render(result: dict[str, Any]) -> Page:
@@ -486,6 +536,10 @@ def test_the_sample_is_made_as_results_makes_it(tmp_path):
     real, sample = a_real_entry(tmp_path), a_comparison()
     for by_data in ("classes", "slices", "answers"):
         real[by_data], sample[by_data] = (list(entry[by_data].values()) for entry in (real, sample))
+    for by_data in ("slices", "answers"):
+        real["broad"][by_data], sample["broad"][by_data] = ([*entry["broad"][by_data].values()][:1] for entry in (real, sample))
+    assert set(*map(frozenset, sample.pop("parts").values())) == {"n", "teacher", "student"}  # labels have no parts
+    assert real.pop("parts") == {}
     assert keys(real) == {key: item for key, item in keys(sample).items() if key in real}
     of_the_run = {
         "id",
@@ -599,9 +653,43 @@ def test_both_models_stand_side_by_side():
 def test_classes_slices_and_confusion_stand_side_by_side():
     """Recall by class, accuracy by slice, and what was taken for what."""
     seen = render(a_result())
-    assert seen.row("hard-negative") == ["hard-negative", "60", "90.0%", "86.6%"]
+    assert seen.row("hard-negative") == ["hard-negative", "60", "90.0%", "86.6%", "93.0%", "88.0%"]
     codes = [row for row in seen.rows if row[0] == "code"]
-    assert codes == [["code", "100", "96.0%", "93.0%", "95.1%", "94.2%"], *[["code", "100", "0", "0", "0", "0"]] * 2]
+    assert codes == [["code", "100", "94.1%", "95.5%", "96.0%", "93.0%", "95.1%", "94.2%"], *[["code", "100", "0", "0", "0", "0"]] * 2]
+    assert seen.row("file") == ["file", "390", "91.0%", "84.0%"]
+
+
+def test_of_many_labels_the_worst_and_the_confused_are_shown():
+    """Of more than 20 labels the page has those at which the student is worst and the pairs that were confused, and says how many there are."""
+    result = a_result()
+    entry = result["comparisons"][0]
+    row = entry["classes"]["code"]
+    entry["classes"] = {f"label {k}": row | {"student_f1": 1 - k / 1000, "support": int(k != 150)} for k in range(151)}
+    pairs = [{"expected": f"label {k}", "given": f"label {k + 1}", "teacher": 1, "student": 90 - k} for k in range(30)]
+    entry["confusion"] |= {"labels": [*entry["classes"], "(none)"], "teacher": [], "student": [], "pairs": pairs}
+    seen = render(result)
+    assert "The 20 of 151 labels at which the student is worst, by F1; all are in results.json" in seen.of("caption")
+    assert [row[0] for row in seen.rows if row[0].startswith("label") and len(row) == 8] == [f"label {k}" for k in range(149, 129, -1)]
+    assert "The 20 of 30 pairs of labels that the student confuses most often; all are in results.json" in seen.of("caption")
+    assert next(row for row in seen.rows if row[0].startswith("label") and len(row) == 4) == ["label 0", "label 1", "1", "90"]
+
+
+def test_clusters_stand_with_what_would_mend_them():
+    """Each group of errors stands with its size, its share and its words."""
+    first = a_cluster()
+    expected = ["pair code -> docs", "4", "44.4%", "1", first["words"], "heldout-1, heldout-2"]
+    assert render(a_result()).row("pair code -> docs") == expected
+    assert "What errors share" not in render(a_result_without_references()).of("h3")
+
+
+def test_what_was_forgotten_is_shown():
+    """The broad task has its accuracies, its tags, and the rows that the student no longer gets right, with both replies."""
+    seen = render(a_result())
+    assert "Of 80 rows of broad the student's base gets 66.2% right and the student 63.7%: 3 forgotten, 1 gained." in seen.of("p")
+    assert seen.row("refusal") == ["refusal", "24", "50.0%", "45.0%"]
+    assert seen.row("broad-7 refusal") == ["broad-7 refusal", "What is 7 times 8?", "56", "56", "skip"]
+    assert seen.row("forgotten")[:4] == ["forgotten", "2.5%", "at most 7.7% with 95% confidence", "80"]
+    assert "Forgetting" not in render(a_result_without_references()).of("h3")
 
 
 def test_the_ladder_stands_below_its_note():
@@ -640,7 +728,7 @@ def test_what_needs_references_is_said_to_have_none():
     assert seen.row("macro F1")[1:] == ["no reference"] * 2
     assert f"No accuracy and no F1: {why}." in seen.of("p")
     assert seen.row("quality retained") == ["quality retained", "not measured", "none", "400", f"gaffke; not measured: {why}"]
-    assert seen.row("hard-negative") == ["hard-negative", "60", "no reference", "no reference"]
+    assert seen.row("hard-negative") == ["hard-negative", "60", *["no reference"] * 4]
     assert seen.of("h3")[:2] == ["Classes and slices", "Errors"]
     captions = seen.of("caption")
     counted = "9 lost, 4 gained, 16 wrong for both, 31 unlabelled and counted as lost, 60 alike without a reference"
@@ -663,6 +751,21 @@ def test_error_rows_stand_with_expected_and_both_replies():
     assert [re.search("introduced|corrected|inherited", row[0]).group() for row in rows] == (
         ["introduced"] * 9 + ["corrected"] * 4 + ["inherited"] * 16
     )
+
+
+def test_what_all_prompts_begin_with_is_told_once():
+    """A long instruction above each prompt stands once, closed, and in the rows only what follows it."""
+    result = a_result()
+    errors = result["comparisons"][0]["errors"]
+    for number, error in enumerate(errors):
+        error["input"] = f"{'Choose one of these. ' * 10}\nquestion {number} Route:"
+    seen = render(result)
+    prompts = [row[1] for row in seen.rows if row[0].startswith("heldout-")]
+    assert prompts == [f"… question {number} Route:" for number in range(29)]
+    assert sum("Choose one" in text for text in seen.of("pre")) == 1
+    assert any(caption.endswith("Each prompt begins with the same 211 characters, left out here") for caption in seen.of("caption"))
+    errors[-1]["input"] = "another"
+    assert sum("Choose one" in row[1] for row in render(result).rows if row[0].startswith("heldout-")) == 28
 
 
 def test_the_page_says_where_the_result_comes_from():
@@ -860,6 +963,18 @@ FIELDS = [
     "comparisons/0/timing/machine",
     "comparisons/0/classes/@code",
     "comparisons/0/slices/@hard-negative",
+    "comparisons/0/parts/@file",
+    "comparisons/0/clusters/0/name",
+    "comparisons/0/clusters/0/words",
+    "comparisons/0/clusters/0/ids/0",
+    "comparisons/0/broad/task",
+    "comparisons/0/broad/slices/@refusal",
+    "comparisons/0/broad/forgotten/0/id",
+    "comparisons/0/broad/forgotten/0/input",
+    "comparisons/0/broad/forgotten/0/expected",
+    "comparisons/0/broad/forgotten/0/base",
+    "comparisons/0/broad/forgotten/0/student",
+    "comparisons/0/broad/forgotten/0/tags/0",
     "comparisons/0/confusion/labels/0",
     "comparisons/0/errors/0/id",
     "comparisons/0/errors/0/input",

@@ -10,6 +10,7 @@ from tests.report.test_page import (
     AT,
     a_broken_run,
     a_change,
+    a_cluster,
     a_failure,
     a_noisy_result,
     a_recorded_result,
@@ -26,6 +27,9 @@ LADDER = "  ladder     majority 25.1%; linear 95.4%; base not had: base needs a 
 NOTE = (
     "  note       linear is shown to be at most 2% worse than the student (0.1% behind, 95% bound 1.8%): it may be all that this task needs"
 )
+
+
+FORGETTING = "  forgetting base 66.2%   student 63.7%   drop 2.5% (95% bound 7.7%)   3 forgotten, 1 gained of 80 rows of broad"
 
 
 def the_line(result: dict[str, Any], name: str) -> str:
@@ -46,6 +50,7 @@ def test_a_pass():
         NOTE,
         "  shown      accuracy drop 1.2% (95% bound 3.0%) is shown to be at most 5%",
         "  shown      speed gain 6.10 times (95% bound 5.72 times) is shown to be at least 2 times",
+        FORGETTING,
         "  student    trained in 41 s, attempt 3 at these held-out rows, adapter .distill/store/tiny-22/adapter",
         TRAINING,
         "  note       2 rows were longer than max_length=256 tokens and were left out",
@@ -72,12 +77,29 @@ def test_a_failure():
         LADDER,
         NOTE,
         "  refuted    accuracy drop is shown not to be at most 5%: refuted",
+        f"             {a_cluster()['words']}",
+        "             3 of 9 introduced errors carry it",
         "  no claim   speed gain was read as a plain estimate: no claim",
+        FORGETTING,
         "  student    loaded, attempt 3 at these held-out rows",
         TRAINING,
         "",
         "verdict: FAIL: 1 of 2 gates failed: accuracy drop is shown not to be at most 5%: refuted",
     ]
+
+
+def test_what_errors_share_stands_under_the_first_limit_on_rightness_that_is_not_met():
+    """Two clusters at most are named, once, under the first unmet limit on how right the student is; a limit on speed or forgetting has none."""
+    result = a_failure()
+    entry = result["comparisons"][0]
+    unmet = entry["judgements"][0]
+    entry["clusters"] *= 2
+    speed, forgotten, recall = ({**unmet, "measure": name} for name in ("student_latency.p95", "forgotten", 'recall_drop["code"]'))
+    entry["judgements"] = [speed, forgotten, recall, unmet, {**unmet, "shown": True}]
+    found = terminal.lines(result)
+    at = [k for k, line in enumerate(found) if line.startswith("  refuted")]
+    assert [found[k + 1].startswith("             ") for k in at] == [False, False, True, False, False]
+    assert sum(line.startswith("             ") for line in found) == 2
 
 
 def test_the_note_of_a_band():

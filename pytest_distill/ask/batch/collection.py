@@ -139,7 +139,7 @@ class BatchCollection:
         try:
             with tempfile.TemporaryFile() as file:
                 for each in wanted:
-                    body = self._endpoint.body(each.prompt, self._asking.max_tokens, self._asking.schema)
+                    body = self._endpoint.body(each.prompt, self._asking.max_tokens, self._asking.schema, self._asking.tools)
                     line = json.dumps({"custom_id": each.key, "method": "POST", "url": self._url, "body": body}).encode() + b"\n"
                     if part and (len(part) == MOST_REQUESTS or file.tell() + len(line) > MOST_BYTES):
                         yield part, file

@@ -88,7 +88,7 @@ class Output:
         endpoint, most = self._asking.endpoint, self._asking.most_cost(wanted.prompt)
         try:
             if status == HTTPStatus.OK:
-                answer = read_reply(body, endpoint.body(wanted.prompt, self._asking.max_tokens, self._asking.schema))
+                answer = read_reply(body, endpoint.body(wanted.prompt, self._asking.max_tokens, self._asking.schema, self._asking.tools))
                 known = self._asking.cost(answer)
                 return answer, most if known is None else known
             found = from_status(status, {}, body, key=endpoint.key_source, model=endpoint.model, origin=endpoint.origin)
