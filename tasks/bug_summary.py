@@ -1,6 +1,6 @@
 """Bug summary: from a diff and the error output that followed it, where the bug is, what kind it is, and how bad.
 
-The prompt is short because the reference family was trained on this form and every token costs time on a CPU. A hosted teacher
+The prompt is short because every token costs time on a CPU. A hosted teacher
 has to be told the rules: put those of the data card (tasks/data/bug_summary/README.md) above the diff.
 """
 

@@ -1,6 +1,6 @@
 """Evidence summarization: answer a question from a bundle of evidence items, cite the items, or say that none of them answers it.
 
-The reply is one JSON object. The prompt is short because the reference family was trained on this form and every token costs time on a CPU.
+The reply is one JSON object. The prompt is short because every token costs time on a CPU.
 A hosted teacher has to be told the rules: put those of the data card (tasks/data/evidence_summarization/README.md) above the items.
 """
 

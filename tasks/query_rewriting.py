@@ -1,6 +1,6 @@
 """Query rewriting: the search query that the last message of a conversation stands for, once the turns before it are read.
 
-The prompt is short because the reference family was trained on this form and every token costs time on a CPU. A hosted teacher
+The prompt is short because every token costs time on a CPU. A hosted teacher
 has to be told the rules: put those of the data card (tasks/data/query_rewriting/README.md) above the conversation.
 """
 
