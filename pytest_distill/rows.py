@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from pytest_distill.answers.plain import STRICT
 from pytest_distill.errors import TaskError
 
 # The keys by which a row of each shape is known; the first holds its answer.
@@ -356,24 +357,16 @@ def _object(text: str, shown: str, line: int, at: int | None = None) -> tuple[di
     """
     where = f"{shown}:{line}"
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        repeated = {key for key in keys if keys.count(key) > 1}
-        if repeated:
-            raise TaskError(f"{where}: key {min(repeated)!r} stands twice in the row. Keep one.")
-        return dict(pairs)
-
-    def constant(name: str) -> float:
-        raise TaskError(f"{where}: {name} is not JSON. Use a number, a string or null.")
-
-    decoder = json.JSONDecoder(object_pairs_hook=unique, parse_constant=constant)
+    decoder = json.JSONDecoder(**STRICT)
     try:
         row, end = (decoder.decode(text), len(text)) if at is None else decoder.raw_decode(text, at)
     except json.JSONDecodeError as error:
         line += text.count("\n", at or 0, error.pos)
         raise TaskError(f"{shown}:{line}:{error.colno}: the row is not JSON: {error.msg}. Write one JSON object a line.") from None
-    except (RecursionError, ValueError) as error:
-        raise TaskError(f"{where}: the row is nested too deeply or holds too long a number: {error}. Rows are flat objects.") from None
+    except RecursionError:
+        raise TaskError(f"{where}: the row is nested too deeply to be read. Write it flat.") from None
+    except ValueError as error:
+        raise TaskError(f"{where}: {error}. Correct the row.") from None
     if not isinstance(row, dict):
         raise TaskError(f"{where}: the row is no JSON object; seen {brief(row)}. Write one JSON object a line.")
     return row, end

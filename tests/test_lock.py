@@ -159,7 +159,7 @@ def test_a_newer_schema_is_refused_and_named(tmp_path):
         ('"h0": ["a", "b"]', '"h0": ["a", "a"]', "altered since it was accepted"),
         ('"n": 10', '"n": 11', "altered since it was accepted"),
         ('"n": 10', '"n": NaN', "NaN is no number"),
-        ('"n": 10', '"n": 1e999', "1e999 is no number"),
+        ('"n": 10', '"n": 1e999', "the number 1e999 is too large"),
         ('"n": 10', '"n": 10, "n": 10', "'n' stands twice in one object"),
         ('"machine": "here, 2 cores"', '"machine": 7', "when, where and at which commit"),
         ('"gates": [', '"gatez": [', "'gates' is missing"),

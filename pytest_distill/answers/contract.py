@@ -45,7 +45,11 @@ class Answer(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The values that an answer can have, where they are few; empty where they are not."""
+        """The labels that an answer can be, where they are few; empty where they are not."""
+
+    @property
+    def several(self) -> bool:
+        """Whether an answer is any number of `classes` at once, in place of one of them."""
 
     @property
     def parts(self) -> tuple[str, ...]:

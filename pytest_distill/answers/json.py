@@ -36,6 +36,7 @@ class Json:
 
     reference_fields = ("expected",)
     classes = ()
+    several = False
     tools = ()
 
     def __init__(self, schema: type[BaseModel], *, fields: Mapping[str, Comparer] | None = None, fenced: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 # A block of code that is the whole reply, as chat models write JSON.
@@ -28,7 +29,7 @@ def read_json(text: str) -> Any:
         ValueError: it is none, repeats a key of an object, or holds what has no JSON value: NaN, an infinite number, half a character.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
+        value = json.loads(text, **STRICT)
         _written(value).encode()
         if text.count("[") + text.count("{") > MOST_DEPTH:
             _refuse_depth(value)
@@ -65,7 +66,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} stands there twice")
+        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
     return found
 
 
@@ -94,3 +95,12 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"no JSON that can be read: the number {digits[:20]} is too large")
     return number
+
+
+# How `json` reads a text strictly: each hook raises ValueError.
+STRICT: Mapping[str, Any] = {
+    "object_pairs_hook": _distinct,
+    "parse_constant": _no_number,
+    "parse_float": _finite,
+    "parse_int": _whole,
+}

@@ -66,6 +66,7 @@ class Text:
 
     reference_fields = (EXPECTED, ANY, SUBSTR, REFUSAL)
     classes = ()
+    several = False
     parts = ()
     tools = ()
     json_schema = None

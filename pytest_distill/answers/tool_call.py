@@ -41,6 +41,7 @@ class ToolCall:
 
     reference_fields = (EXPECTED, TOOL, ARGUMENTS)
     classes = ()
+    several = False
     parts = ("call", "tool", "arguments", "no_call")
     json_schema = None
     misfit = "no valid call"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_distill.answers.plain import read_json
 from pytest_distill.errors import LockError
 from pytest_distill.files import digest, write_whole
 from pytest_distill.task import shown_path
@@ -64,9 +64,7 @@ def read(path: Path) -> Lock | None:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise LockError(f"{shown}: larger than {MOST_BYTES >> 20} MiB, which no lock is. {way}")
-        content = json.loads(
-            path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite, object_pairs_hook=_each_name_once
-        )
+        content = read_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if path.is_symlink():
             raise LockError(f"{shown}: a link to nowhere. {way}") from None
@@ -86,22 +84,6 @@ def read(path: Path) -> Lock | None:
         if wrong:
             raise LockError(f"{shown}: {name}: {wrong}. {way}")
     return Lock(path, comparisons)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is no number")
-    return number
-
-
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object that names nothing twice: a reader would see one value, and the parser take the other."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
-    return found
 
 
 def _wrong(accepted: Any) -> str:

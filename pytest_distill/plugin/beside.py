@@ -26,7 +26,7 @@ def label(pairing: Pairing, compared: Comparison) -> str:
         form,
         pairing.task.name,
         answer.reference_fields[0],
-        None if getattr(answer, "several", False) else answer.classes or None,
+        None if answer.several else answer.classes or None,
         [(example.id, pairing.task.render(example)) for example in compared.unlabelled],
         # Rows that wait for the sake of another student of this run stay; those of earlier runs may go.
         keep_waiting=pairing.run.writes_label_sheet_again(pairing.task.name),

@@ -79,7 +79,7 @@ def test_a_reply_is_an_object_of_the_class():
         (reply().replace("0.9", "1" * 5000), "is too large"),
         (reply().replace("0.9", "1" * 301), "is too large"),
         (reply().replace("0.9", "1" * 300), "confidence: "),
-        (reply()[:-1] + ', "answer": "x"}', "key 'answer' stands there twice"),
+        (reply()[:-1] + ', "answer": "x"}', "key 'answer' stands twice in one object"),
         (reply(answer="\ud800"), "half of a surrogate pair"),
         ('{"a":' * 150 + "1" + "}" * 150, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),

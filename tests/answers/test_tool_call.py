@@ -103,7 +103,7 @@ def test_plain_text_is_no_call(reply):
         ('{"tool": "Now", "arguments": {"x": 1}}', "x: Extra inputs"),
         ('[{"tool": "Now"}, {"tool": "Now"}]', "2 calls"),
         ('[{"tool": "Now"}', "no JSON"),
-        ('{"tool": "search", "tool": "Now"}', "stands there twice"),
+        ('{"tool": "search", "tool": "Now"}', "stands twice in one object"),
         ('```json\n{"tool": "Now"}\n```', "a call inside other text"),
         ('<tool_call>\n{"name": "search", "arguments": {"query": "x"}}\n</tool_call>', "a call inside other text"),
         ('I look it up: {"tool": "search", "arguments": {"query": "x"}}', "a call inside other text"),
