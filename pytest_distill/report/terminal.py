@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_distill.report import can_be_let_through, change_outcome, visible
@@ -25,6 +26,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         found += [*_recorded(entry), ""]
     changed = [line for change in result.get("changes", ()) for line in _change(change)]
     found += [*changed, ""] if changed else []
+    skipped = [*_skipped(result["gates"])]
+    found += [*skipped, ""] if skipped else []
     if result["seeds"]:
         options = {"of_many": len(result["seeds"]) > 1, "strict": result["evidence"] == "strict"}
         found += [*(_seeds(family, **options) for family in result["seeds"]), ""]
@@ -52,6 +55,8 @@ def _comparison(entry: Mapping[str, Any]) -> Iterator[str]:
     note = f", {entry['band_note']}" if entry["band_note"] else ""
     yield f"{entry['task']}: student {entry['student']} against teacher {entry['teacher']}: {entry['band']}{note}"
     yield f"  accuracy   {_accuracy(entry)}"
+    if any(side["score"] != side["accuracy"] for side in _sides(entry)):
+        yield f"  score      {_score(entry)}"
     yield f"  latency    {_latency(entry)}"
     if "cost_gain" in entry["measures"]:
         yield f"  cost       {_cost(entry['measures']['cost_gain'], entry['measures']['break_even'])}"
@@ -80,6 +85,13 @@ def _comparison(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"  note       {note}"
 
 
+def _skipped(gates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Name the files of which gates were skipped, with the reason: what is not judged should not go unseen."""
+    reasons = Counter((gate["id"].split("::")[0], _first_line(gate["message"])) for gate in gates if gate["outcome"] == "skipped")
+    for (file, reason), count in reasons.items():
+        yield f"skipped    {file}, {count} {'gate' if count == 1 else 'gates'}{': ' if reason else ''}{reason}"
+
+
 def _of_errors(judgement: Mapping[str, Any]) -> bool:
     """Return whether a limit on how right the student is was not met, so that what errors share tells something."""
     measure = re.split(r"[.\[]", judgement["measure"])[0]
@@ -99,6 +111,13 @@ def _accuracy(entry: Mapping[str, Any]) -> str:
     moved = f"{counts['introduced']} lost, {counts['corrected']} gained"
     moved += "".join(f", {counts[kind]} {word}" for kind, word in (("unlabelled", "unlabelled"), ("agreed", "alike")) if counts.get(kind))
     return f"{sides}drop {at_worst}{_measured('accuracy_drop', drop)}   {moved} of {entry['n']}"
+
+
+def _score(entry: Mapping[str, Any]) -> str:
+    """Write mean scores, where an answer can be partly right, and those of its parts: the teacher's and the student's."""
+    teacher, student = (side["score"] for side in _sides(entry))
+    parts = [f"{name} {percent(of['teacher'])} and {percent(of['student'])}" for name, of in entry["parts"].items()]
+    return f"teacher {percent(teacher)}   student {percent(student)}   drop {percent(teacher - student)}{'   ' if parts else ''}{', '.join(parts)}"
 
 
 def _latency(entry: Mapping[str, Any]) -> str:

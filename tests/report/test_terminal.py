@@ -152,6 +152,28 @@ def test_a_ladder_of_nothing_but_student_and_teacher():
     assert not any(line.startswith("  ladder") for line in terminal.lines(result))
 
 
+def test_answers_that_are_partly_right():
+    """Where an answer can be partly right, the mean scores of both models stand below their accuracies, and those of its parts."""
+    result = a_result()
+    entry = result["comparisons"][0]
+    entry["models"]["teacher"]["score"], entry["models"]["student"]["score"] = 0.981, 0.962
+    assert the_line(result, "score") == "  score      teacher 98.1%   student 96.2%   drop 1.9%   file 91.0% and 84.0%"
+    entry["parts"] = {}
+    assert the_line(result, "score") == "  score      teacher 98.1%   student 96.2%   drop 1.9%"
+
+
+def test_skipped_gates():
+    """The files of which gates were skipped are named once for each reason, above the verdict."""
+    result = a_result()
+    gate = {"outcome": "skipped", "message": "needs a GPU: too large"}
+    result["gates"] += [{**gate, "id": "benchmarks/bench_b.py::test_a[t]"}, {**gate, "id": "benchmarks/bench_b.py::test_b[t]"}]
+    result["gates"].append({**gate, "id": "benchmarks/bench_c.py::test_a[t]", "message": ""})
+    assert [line for line in terminal.lines(result) if line.startswith("skipped")] == [
+        "skipped    benchmarks/bench_b.py, 2 gates: needs a GPU: too large",
+        "skipped    benchmarks/bench_c.py, 1 gate",
+    ]
+
+
 def test_references_that_are_missing():
     """Without references there is no accuracy; the drop is the most that it can be while rows wait for a label."""
     result = a_result_without_references()
