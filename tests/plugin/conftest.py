@@ -42,7 +42,9 @@ def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
     """Run pytest in a process of its own, under --distill unless told otherwise."""
 
     def run(*args: str, distill: bool = True) -> pytest.RunResult:
-        return pytester.runpytest_subprocess(*(["--distill"] if distill else []), "-p", "no:cacheprovider", *args, timeout=170)
+        # Hypothesis would be imported by each of these runs, which have no use for it.
+        lean = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+        return pytester.runpytest_subprocess(*(["--distill"] if distill else []), *lean, *args, timeout=170)
 
     return run
 
