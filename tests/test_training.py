@@ -103,6 +103,52 @@ def test_only_the_completion_is_trained(trained):
     assert tokenised([{"id": "train-1", "prompt": "train row=1", "completion": "yes"}], tokenizer, 5) == ([], ["train-1"])
 
 
+def test_embeddings_that_are_the_outputs_too_are_trained_as_one(tmp_path):
+    """A table of embeddings that is also the output's is one table still when it was trained whole and merged."""
+    import torch
+
+    from pytest_distill import Checkpoint, Recipe
+    from pytest_distill.curate import TrainingRow
+    from pytest_distill.student.job import run_job, write_job
+
+    make_base(tmp_path / "base")
+    recipe = Recipe(
+        name="t", base=tmp_path / "base", targets=["q_proj"], train_whole=["embed_tokens"], learning_rate=1e-2, epochs=3, batch=2
+    )
+    write_job(tmp_path / "job", recipe, [TrainingRow(f"train-{k}", f"train row={k}", "yes") for k in range(8)], "cpu")
+    run_job(tmp_path / "job", lambda _: None)
+    before, after = Checkpoint(tmp_path / "base"), Checkpoint(tmp_path / "base", adapter=tmp_path / "job" / "adapter")
+    tables = []
+    for model in (before, after):
+        model.load("cpu")
+        tables.append([model._model.get_input_embeddings().weight, model._model.get_output_embeddings().weight])
+    assert torch.equal(*tables[0])
+    assert torch.equal(*tables[1])
+    assert not torch.equal(tables[0][0], tables[1][0])
+
+
+def test_only_tokens_with_a_label_are_scored(tmp_path, monkeypatch):
+    """The trainer scores the tokens that have a label and no others, and the loss is the same."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from trl.trainer import utils
+
+    from pytest_distill.student.train import _score_labelled_tokens_alone
+
+    monkeypatch.setattr(utils, "_use_triton", utils._use_triton)  # the trainer's process ends with what it changed, this one does not
+    model = AutoModelForCausalLM.from_pretrained(make_base(tmp_path / "base"))
+    utils.add_fused_lm_head(model)
+    ids = torch.arange(16).reshape(2, 8)
+    labels = ids.masked_fill(torch.arange(8) < 6, -100)
+    scored, score = [], utils._ChunkedLogProbFunction.apply
+    monkeypatch.setattr(utils._ChunkedLogProbFunction, "apply", lambda hidden, *rest: [scored.append(len(hidden)), score(hidden, *rest)][1])
+    before = model(input_ids=ids, labels=labels, fused_lm_head=True).loss
+    _score_labelled_tokens_alone()
+    after = model(input_ids=ids, labels=labels, fused_lm_head=True).loss
+    assert scored == [14, 4]
+    assert after.item() == pytest.approx(before.item(), rel=1e-5)
+
+
 def test_an_unchanged_student_comes_from_the_store_without_torch(trained):
     """A second run trains nothing, imports no torch, and comes to the same judgements."""
     folder, _ = trained

@@ -23,16 +23,24 @@ from pytest_distill.models.adapter import check_adapter
 from pytest_distill.student.job import TrainingProgress, run_job, write_job
 from pytest_distill.student.recipe import Recipe
 
+# Raised with each change of the trainer that gives other weights for the same inputs.
+TRAINER = "2"
 BUILD_PACKAGES = ("torch", "transformers", "trl", "peft", "tokenizers")
 
 
 def build(device: str) -> dict[str, str]:
-    """Return what besides a person's decisions can change a trained adapter: library versions, platform, kind of device."""
+    """Return what besides a person's decisions can change a trained adapter: trainer, library versions, platform, kind of device."""
     versions = {}
     for package in BUILD_PACKAGES:
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
-    return {**versions, "python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}", "device": device}
+    return {
+        **versions,
+        "trainer": TRAINER,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": device,
+    }
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import random
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ def train(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
     from trl import SFTConfig, SFTTrainer
 
+    _score_labelled_tokens_alone()
     torch.set_num_threads(job["threads"])
     set_seed(recipe.seed)
     tokenizer = AutoTokenizer.from_pretrained(recipe.base, revision=recipe.revision)
@@ -130,6 +132,8 @@ def train(folder: Path) -> None:
             lora_dropout=recipe.dropout,
             target_modules=recipe.targets if isinstance(recipe.targets, str) else list(recipe.targets),
             modules_to_save=list(recipe.train_whole) or None,
+            # A base that reads and writes with one table of embeddings does so still when the table is trained.
+            ensure_weight_tying=_trains_tied(model, recipe.train_whole),
             task_type="CAUSAL_LM",
         ),
         args=SFTConfig(
@@ -168,6 +172,24 @@ def train(folder: Path) -> None:
     trainer.model.save_pretrained(str(partial), safe_serialization=True)
     os.rename(partial, folder / "adapter")
     trace.write(done=True, seconds=round(time.monotonic() - started, 2))
+
+
+def _trains_tied(model: Any, train_whole: Sequence[str]) -> bool:
+    """Return whether embeddings that are the output's as well are among the modules that are trained whole."""
+    names = {name.rpartition(".")[2] for name, module in model.named_modules() if module is model.get_input_embeddings()}
+    return bool(getattr(model.config, "tie_word_embeddings", False)) and not names.isdisjoint(train_whole)
+
+
+def _score_labelled_tokens_alone() -> None:
+    """Let TRL score the tokens that have a label, of all the vocabulary, and no others: on a CPU too.
+
+    TRL does so where Triton is. Elsewhere it scores the prompt's tokens as well and drops them, for devices that compile anew for each
+    shape: on a CPU that is most of a small student's training, for the same loss. No setting of TRL's says so.
+    """
+    from trl.trainer import utils
+
+    if hasattr(utils, "_use_triton"):
+        utils._use_triton = lambda _device: True  # noqa: SLF001
 
 
 def main() -> int:
