@@ -26,7 +26,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         found += [*_recorded(entry), ""]
     changed = [line for change in result.get("changes", ()) for line in _change(change)]
     found += [*changed, ""] if changed else []
-    skipped = [*_skipped(result["gates"])]
+    skipped = [*_skipped(result.get("gates", ()))]
     found += [*skipped, ""] if skipped else []
     if result["seeds"]:
         options = {"of_many": len(result["seeds"]) > 1, "strict": result["evidence"] == "strict"}
