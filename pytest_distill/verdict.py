@@ -85,8 +85,8 @@ def weakened(words: str, reason: str) -> str:
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """Write a fraction as a percentage: 0.05 as 5.0%; with digits=-1 without needless zeros, as 5%."""
-    return f"{100 * value:.10g}%" if digits < 0 else f"{100 * value:.{digits}f}%"
+    """Write a fraction as a percentage: 0.05 as 5.0%, never -0.0%; with digits=-1 without needless zeros, as 5%."""
+    return f"{100 * value:.10g}%" if digits < 0 else f"{100 * value:z.{digits}f}%"
 
 
 def band(viable_drop: bool, fast: bool, marginal_drop: bool, not_ready: bool) -> str:

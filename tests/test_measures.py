@@ -589,7 +589,8 @@ def test_a_measure_as_the_result_holds_it():
 
 
 @pytest.mark.parametrize(
-    ("value", "digits", "text"), [(0.05, -1, "5%"), (0.125, -1, "12.5%"), (0.07, -1, "7%"), (0.05, 1, "5.0%"), (-0.025, 1, "-2.5%")]
+    ("value", "digits", "text"),
+    [(0.05, -1, "5%"), (0.125, -1, "12.5%"), (0.07, -1, "7%"), (0.05, 1, "5.0%"), (-0.025, 1, "-2.5%"), (-1e-5, 1, "0.0%")],
 )
 def test_percentages(value, digits, text):
     """Limits are written without needless zeros, values with one digit."""
