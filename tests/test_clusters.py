@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_distill.answers import Grade, Malformed
+from pytest_distill.answers import Grade, Labels, Malformed
 from pytest_distill.compare import clusters, confusion
 from pytest_distill.compare.classes import by_class, by_part
 from pytest_distill.errors import DistillError
@@ -44,6 +44,7 @@ def test_several_labels_have_recall_drops_and_no_confusion(tmp_path):
     found = make(tmp_path, ROWS[:3])
     several = replace(
         found,
+        task=replace(found.task, answer=Labels("a", "b", "c", several=True)),
         examples=[
             replace(example, expected=expected) for example, expected in zip(found.examples, (["a", "b"], ["a"], ["b"]), strict=True)
         ],

@@ -25,11 +25,6 @@ def members(answer: Any) -> frozenset[str]:
     return frozenset([answer]) if isinstance(answer, str) else frozenset(answer)
 
 
-def one_label_each(examples: Sequence[Example]) -> bool:
-    """Return whether each reference is a single label, so that one can be taken for another."""
-    return all(isinstance(example.expected, str) for example in examples)
-
-
 def by_class(labels: Sequence[str], examples: Sequence[Example], sides: Mapping[str, Evaluation]) -> dict[str, dict[str, float]]:
     """Return for each label its support and, for each side, precision, recall and F1 (0 to 1; 0 where nothing is there to divide by).
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_distill.answers import Malformed
 from pytest_distill.compare.bill import bill_of, unpriced
-from pytest_distill.compare.classes import NO_LABEL, by_class, by_part, errors_of, mean_f1, members, one_label_each, table
+from pytest_distill.compare.classes import NO_LABEL, by_class, by_part, errors_of, mean_f1, members, table
 from pytest_distill.errors import DistillError
 from pytest_distill.evaluate import Evaluation, Timing
 from pytest_distill.judge import Judged
@@ -177,7 +177,7 @@ class Comparison:
         """Teacher macro-F1 minus student macro-F1: ``assert comparison.macro_f1_drop <= 0.05``."""
         if not self.labels:
             return MacroF1Drop({}, why="the answers of this task are no labels", judging=self.judging, part=self.part)
-        if not (self.without_reference or one_label_each(self.examples)):
+        if self.task.answer.several and not self.without_reference:
             why = "an answer of this task may be several labels: hold recall_drop of each to a limit"
             return MacroF1Drop({}, why=why, judging=self.judging, part=self.part)
         rows = zip(self.examples, self.teacher.values, self.student.values, strict=True)
@@ -307,7 +307,7 @@ class Comparison:
         Empty where an answer may be several labels, and where references are missing: what people labelled are the disagreements, which
         are no sample of anything.
         """
-        if self.without_reference or not self.labels or not one_label_each(self.examples):
+        if self.without_reference or not self.labels or self.task.answer.several:
             return []
         return table(self.labels, self.examples, evaluation)
 
