@@ -147,12 +147,14 @@ class BenchmarkPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a run: its benchmarks, the store with its numbers of students, recordings and bytes, and the budget in US dollars."""
+    """The plan of a run: its benchmarks, the store with its numbers of students, recordings and bytes, the budget in US dollars, and skipped gates."""
 
     benchmarks: tuple[BenchmarkPlan, ...]
     store: str
     stored: tuple[int, int, int]
     budget: float | None
+    skipped: tuple[tuple[str, str], ...] = ()
+    """The gates that a run on this machine would skip, by their ids, each with its reason; what they would take is no part of the plan."""
 
     @property
     def needed(self) -> list[Needed]:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 from pytest_distill.plugin.forecast import Forecast, Needed, Plan, StudentPlan, Training, added
 from pytest_distill.report import visible
+from pytest_distill.report.terminal import skipped
 from pytest_distill.results import WARNED_DAYS
 
 
@@ -24,7 +25,8 @@ def lines(plan: Plan) -> list[str]:
         for student in benchmark.students:
             found += _student(student)
         found += [_line("error", f"this cannot be planned: {words}") for words in benchmark.trouble]
-    return [visible(line.replace("\n", " ")) for line in [*found, "", *_closing(plan)]]
+    left_out = [*skipped(plan.skipped)]
+    return [visible(line.replace("\n", " ")) for line in [*found, *([""] if left_out else []), *left_out, "", *_closing(plan)]]
 
 
 def _line(label: str, words: str) -> str:
@@ -108,7 +110,7 @@ def _training(training: Training) -> str:
 
 def _closing(plan: Plan) -> Iterator[str]:
     if not plan.benchmarks:
-        yield "no benchmark was collected"
+        yield "nothing would run here: every gate is skipped" if plan.skipped else "no benchmark was collected"
     asked = [each for needed in plan.needed for each in (needed.asked, needed.timed) if each]
     here = sum(needed.missing for needed in plan.needed if not needed.hosted)
     words = []

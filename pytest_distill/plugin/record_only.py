@@ -100,7 +100,8 @@ def record(run: Run, items: Sequence[pytest.Item]) -> list[dict[str, Any]]:
 
     An Endpoint is asked for the held-out rows, and a teacher, local ones too, for the training rows where a student learns from them. A
     judge is asked about the replies of a student that is not trained first.
-    Trouble with one does not stop the others: what the budget still has is theirs.
+    Trouble with one does not stop the others: what the budget still has is theirs. A mark that skips a gate on this machine does not count: it may
+    well be another one that trains.
 
     Args:
         run: its budget says what asking may cost; its settings allow to record.

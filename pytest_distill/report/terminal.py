@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_distill.report import can_be_let_through, change_outcome, visible
@@ -26,8 +26,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         found += [*_recorded(entry), ""]
     changed = [line for change in result.get("changes", ()) for line in _change(change)]
     found += [*changed, ""] if changed else []
-    skipped = [*_skipped(result.get("gates", ()))]
-    found += [*skipped, ""] if skipped else []
+    left_out = [*skipped((gate["id"], gate["message"]) for gate in result.get("gates", ()) if gate["outcome"] == "skipped")]
+    found += [*left_out, ""] if left_out else []
     if result["seeds"]:
         options = {"of_many": len(result["seeds"]) > 1, "strict": result["evidence"] == "strict"}
         found += [*(_seeds(family, **options) for family in result["seeds"]), ""]
@@ -85,9 +85,9 @@ def _comparison(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"  note       {note}"
 
 
-def _skipped(gates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Name the files of which gates were skipped, with the reason: what is not judged should not go unseen."""
-    reasons = Counter((gate["id"].split("::")[0], _first_line(gate["message"])) for gate in gates if gate["outcome"] == "skipped")
+def skipped(gates: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Name the files of which gates, given by id and reason, are skipped, a line for each reason: what is not judged should not go unseen."""
+    reasons = Counter((gate.split("::")[0], _first_line(reason)) for gate, reason in gates)
     for (file, reason), count in reasons.items():
         yield f"skipped    {file}, {count} {'gate' if count == 1 else 'gates'}{': ' if reason else ''}{reason}"
 

@@ -347,6 +347,20 @@ def test_a_plan_without_benchmarks_says_so(pytester, plan):
     assert line(lines, "no benchmark") == "no benchmark was collected"
 
 
+def test_what_a_run_here_would_skip_is_named_and_not_counted(pytester, plan, mode):
+    """A file that a mark skips on this machine is named with its reason, and nothing that it would take is in the plan."""
+    skip = MARK.replace("pytestmark = ", "pytestmark = [pytest.mark.skipif(True, reason='needs a GPU'), ").rstrip() + "]\n"
+    bench(pytester.path, skip + GATES)
+    lines = plan(*mode)
+    assert line(lines, "skipped") == "skipped bench_parity.py, 2 gates: needs a GPU"
+    assert line(lines, "nothing would run") == "nothing would run here: every gate is skipped"
+    bench(pytester.path, MARK + GATES, name="bench_other.py", heldout=10)
+    lines = plan(*mode)
+    assert line(lines, "parity") == "parity (bench_other.py)"
+    assert line(lines, "skipped") == "skipped bench_parity.py, 2 gates: needs a GPU"
+    assert line(lines, "total") == "total: 20 replies to ask on this machine, time unknown"
+
+
 TRAINED = """
 tiny = Recipe(name="tiny", base=HERE / "base", rank=8, learning_rate=5e-3, epochs={epochs}, batch=8, max_length=64)
 pytestmark = pytest.mark.distill(task, teacher=teacher, students=[tiny])
