@@ -23,11 +23,14 @@ JSON:"""
 
 
 class EvidenceSummary(BaseModel):
-    """The reply: whether the items answer, the shortest span that does, the ids of the items that state it, and how surely."""
+    """The reply: the ids of the items that answer, whether any does, the shortest span that does, and how surely.
 
+    Fields are written in this order: a model that has named the item has it easier to copy from it.
+    """
+
+    cited_ids: list[str]
     answerable: bool
     answer: str
-    cited_ids: list[str]
     confidence: Literal["high", "medium", "low"]
 
 

@@ -13,7 +13,7 @@ from tasks.retrieval_routing import retrieval_routing
 pytest.importorskip("sklearn")
 
 from training.data_card import closest, frames
-from training.finetune_teacher import TEACHER_ROWS, reference_rows
+from training.finetune import TEACHER_ROWS, learned_rows
 
 
 def test_there_are_enough_rows():
@@ -46,7 +46,7 @@ def test_the_hard_slices_are_tagged():
 
 def test_no_heldout_row_equals_or_nearly_equals_one_that_a_model_learned_from():
     """No held-out row equals, or shares more than four fifths of its words with, a row that teacher or student trains on."""
-    learned = [*retrieval_routing.train_examples, *reference_rows()]
+    learned = learned_rows(retrieval_routing)
     for train in (retrieval_routing.train, TEACHER_ROWS):
         assert near_duplicates(replace(retrieval_routing, train=train), 0.8) == []
     assert max(closest(learned, retrieval_routing.heldout_examples)) <= 0.8

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
 from pytest_distill import Task
@@ -10,6 +12,7 @@ from pytest_distill.curate import check_leak
 from tasks.bug_summary import bug_summary
 from tasks.evidence_summarization import evidence_summarization
 from tasks.query_rewriting import query_rewriting
+from training.rows.drills import copies, lookups
 
 TASKS = [query_rewriting, evidence_summarization, bug_summary]
 
@@ -69,3 +72,37 @@ def test_an_answer_is_a_span_of_the_item_that_is_cited_first():
             assert any(expected["answer"] in items[cited] for cited in expected["cited_ids"]), example.id
         else:
             assert (expected["answer"], expected["cited_ids"], expected["confidence"]) == ("", [], "low")
+
+
+def test_a_drill_asks_for_words_of_the_item_that_it_names():
+    """Each question of a drill holds a word of the item whose id is learned, and nothing but that id is learned."""
+    bundles = [example.fields["items"] for example in evidence_summarization.train_examples[:50]]
+    for pieces in islice(lookups(bundles, 0), 50):
+        items = dict(line.removeprefix("[e").lower().split("] ", 1) for line in pieces[0][0].splitlines())
+        learned = [at for at, (_, learn) in enumerate(pieces) if learn]
+        assert len(learned) >= 4
+        for at in learned:
+            asked = pieces[at - 1][0].removeprefix("? ").partition("\nJSON:")[0].removesuffix(": e").lower()
+            assert any(word in items[pieces[at][0]] for word in asked.split()), (asked, pieces[0])
+
+
+def test_a_drill_in_copying_repeats_what_was_said():
+    """Each learned stretch of a drill follows its first word just as it does in the list at the start."""
+    for pieces in islice(copies(["[e1] Sessions expire after thirty minutes", "[e2] See the settings_file"], 0), 50):
+        said = f"{pieces[0][0]} "
+        learned = [at for at, (_, learn) in enumerate(pieces) if learn]
+        assert len(learned) >= 2
+        for at in learned:
+            first = pieces[at - 1][0].rpartition(" ")[2]
+            assert f"{first}{pieces[at][0]} " in said, (pieces[at], said)
+
+
+def test_a_swapped_row_says_the_same_words_in_prompt_and_reference():
+    """File and function that the reference of a swapped bug names stand in its diff or its error output; some thousand rows are swapped."""
+    swapped = [example for example in bug_summary.train_examples if "swapped" in example.tags]
+    assert len(swapped) >= 1000
+    for example in swapped:
+        shown = f"{example.fields['diff']}\n{example.fields['error']}"
+        assert example.expected["file"] in shown, example.id
+        for name in example.expected["symbol"].removeprefix("<module>").split("."):
+            assert name in shown, example.id

@@ -133,10 +133,11 @@ def texts(cache: Path) -> Iterator[str]:
 
 def questions() -> list[str]:
     """Return the messages of the training files with their context, without their labels; held-out rows are not read."""
-    from training.finetune_teacher import learned_rows
+    from tasks.retrieval_routing import retrieval_routing
+    from training.finetune import learned_rows
 
     found = []
-    for example in learned_rows():
+    for example in learned_rows(retrieval_routing):
         context = example.fields.get("conversation_context", "")
         found.append(f"{context}\n> {example.fields['question']}" if context else f"> {example.fields['question']}")
     random.Random(0).shuffle(found)

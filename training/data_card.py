@@ -14,7 +14,7 @@ from collections import Counter
 
 from pytest_distill import Example
 from tasks.retrieval_routing import retrieval_routing
-from training.finetune_teacher import reference_rows
+from training.finetune import learned_rows
 
 
 def text(example: Example) -> str:
@@ -59,7 +59,7 @@ def linear_accuracy(train: list[Example], heldout: list[Example]) -> float:
 
 def main() -> None:
     train, heldout = retrieval_routing.train_examples, retrieval_routing.heldout_examples
-    gold = reference_rows()
+    gold = [example for example in learned_rows(retrieval_routing) if example.expected is not None]
     near = closest([*train, *gold], heldout)
     for name, rows in (("heldout", heldout), ("train", train), ("reference rows of the teacher", gold)):
         labels = Counter(str(example.expected) for example in rows)

@@ -29,7 +29,7 @@ DATA = ROOT / "tasks" / "data" / "query_rewriting"
 TOKENIZER = ROOT / "training" / "checkpoints" / "reference-teacher" / "tokenizer.json"
 
 SEED = 20
-TRAIN_ROWS = 3600
+TRAIN_ROWS = 14400
 HELDOUT_ROWS = 400
 HELDOUT_SCENARIOS = 0.15
 HELDOUT_NAMES = 0.3
