@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +13,19 @@ from pytest_distill.verdict import INCONCLUSIVE, NO_CLAIM, Judgement
 
 ATTACHED = "distill"  # the attribute under which a test report carries our part, as ASCII JSON
 OF_JUDGEMENT = ("operator", "limit", "outcome", "shown", "alpha", "p", "p_refuted", "words")
+
+
+def skipped(item: pytest.Item) -> str | None:
+    """Return why a run here would skip this gate, or None; pytest's own plugin for such marks tells."""
+    skipping = item.config.pluginmanager.get_plugin("skipping")
+    # An xfail mark that forbids the run, or a condition that cannot be told, is for the run to report.
+    with suppress(pytest.xfail.Exception, pytest.fail.Exception):
+        try:
+            if skipping is not None:
+                skipping.pytest_runtest_setup(item)
+        except pytest.skip.Exception as skip:
+            return skip.msg or ""
+    return None
 
 
 def judged(judgement: Judgement | None, measure: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from pytest_distill.errors import DistillError
 from pytest_distill.evaluate import evaluate, timing_sample
 from pytest_distill.files import digest
 from pytest_distill.models import Checkpoint, Endpoint, Model
+from pytest_distill.plugin import gates
 from pytest_distill.plugin.flow import Pairing, own_fixtures, pairing_of
 from pytest_distill.plugin.forecast import (
     BenchmarkPlan,
@@ -287,26 +287,13 @@ def flows_of(items: Sequence[pytest.Item]) -> list[Flow]:
     return list(flows.values())
 
 
-def _skipped(item: pytest.Item) -> str | None:
-    """Return why a run here would skip this gate, or None; pytest's own plugin for such marks tells."""
-    skipping = item.config.pluginmanager.get_plugin("skipping")
-    # An xfail mark that forbids the run, or a condition that cannot be told, is for the run to report.
-    with suppress(pytest.xfail.Exception, pytest.fail.Exception):
-        try:
-            if skipping is not None:
-                skipping.pytest_runtest_setup(item)
-        except pytest.skip.Exception as skip:
-            return skip.msg or ""
-    return None
-
-
 def show(session: pytest.Session, settings: Settings) -> None:
     """Write the plan for the benchmarks that were collected.
 
     Raises:
         pytest.Session.Failed: part of it cannot be planned; the lines say which, and why.
     """
-    reasons = [(item, _skipped(item)) for item in session.items]
+    reasons = [(item, gates.skipped(item)) for item in session.items]
     plan = plan_of(flows_of([item for item, reason in reasons if reason is None]), Store(settings.store), settings.budget)
     plan = replace(plan, skipped=tuple((item.nodeid, reason) for item, reason in reasons if reason is not None))
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

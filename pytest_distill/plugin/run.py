@@ -50,6 +50,7 @@ class Run:
         self.started = datetime.now(UTC)
         self._clock = time.monotonic()
         self._pairings: dict[Path, list[Pairing]] = {}
+        self._checked: set[Path] = set()  # benchmark files whose rows were read
         self._marks: dict[Path, pytest.Mark] = {}
         self._tasks: dict[str, tuple[Task, Path]] = {}
         # While one gate runs: its item, what it judged, and comparisons that no report has carried yet.
@@ -123,29 +124,39 @@ class Run:
             raise pytest.Collector.CollectError(
                 f"{self.relative(path)}: {metafunc.definition.name} has another mark distill than the gates before it. One mark a file: move it to a file of its own."
             )
-        if path not in self._pairings:
-            line = mark_line(path)
-            where = f"{self.relative(path)}:{line}"
-            try:
+        line = mark_line(path)
+        where = f"{self.relative(path)}:{line}"
+        try:
+            if path not in self._pairings:
                 self._pairings[path] = self._declared(mark, path, line)
-            except DistillError as error:
-                text = str(error)
-                raise pytest.Collector.CollectError(text if text.startswith(where) else f"{where}: {text}") from None
+            # Where all gates of a file are skipped, its rows are not read. What is recorded may be for a machine that does not skip it.
+            if path not in self._checked and (self.settings.record_only or gates.skipped(metafunc.definition) is None):
+                self._check_rows(self._pairings[path])
+                self._checked.add(path)
+        except DistillError as error:
+            text = str(error)
+            raise pytest.Collector.CollectError(text if text.startswith(where) else f"{where}: {text}") from None
         pairings = self._pairings[path]
         metafunc.parametrize("distill_pairing", pairings, indirect=True, scope="module", ids=[p.name for p in pairings])
 
     def _declared(self, mark: pytest.Mark, path: Path, line: int) -> list[Pairing]:
-        """Return the pairings that a mark declares, all of it checked."""
+        """Return the pairings that a mark declares, checked but for the rows."""
         found = declared(mark)
         task = found.task
         other = self._tasks.setdefault(task.name, (task, path))
         if other[0] is not task and (other[0].digest, other[0].train, other[0].heldout) != (task.digest, task.train, task.heldout):
             raise DistillError(f"task {task.name!r} is another task in {self.relative(other[1])}. Give one of the two another name.")
-        if self.settings.locked:  # the same rows were searched for leaks when they were accepted
-            return [Pairing(found, student, path, line, self) for student in found.students]
-        leaks = leaks_of(task, found.curation, self.settings.store, keep=not self.settings.plan)  # reads and checks every row as well
-        note = check_leak(task, found.curation, leaks)
-        return [Pairing(found, student, path, line, self, leaks, note or "") for student in found.students]
+        return [Pairing(found, student, path, line, self) for student in found.students]
+
+    def _check_rows(self, pairings: list[Pairing]) -> None:
+        """Read the rows of a file's task, check each, and search them for leaks."""
+        if self.settings.locked:  # the same rows were searched when they were accepted
+            return
+        task, curation = pairings[0].task, pairings[0].declaration.curation
+        leaks = leaks_of(task, curation, self.settings.store, keep=not self.settings.plan)
+        note = check_leak(task, curation, leaks) or ""
+        for pairing in pairings:
+            pairing.leaks, pairing.note = leaks, note
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count the gates that the command line left out: the verdict is about the others, and says so."""

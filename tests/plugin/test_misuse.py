@@ -136,6 +136,20 @@ def test_all_skipped_is_an_error(pytester, run, result):
     assert result()["cause"] == "no gate ran: all 2 were skipped (later)"
 
 
+@pytest.mark.parametrize("mode", [(), ("--distill-plan",), ("--distill-record-only",)], ids=["run", "plan", "record only"])
+@pytest.mark.parametrize("which", ["all gates", "one gate"])
+def test_rows_of_a_file_that_is_skipped_are_not_read(pytester, run, which, mode):
+    """A broken row is found where a gate would run, or its file be recorded; a file that is skipped as a whole costs no reading."""
+    skip = "pytest.mark.skipif('True', reason='later')"
+    marked = MARK.replace("pytestmark = ", f"pytestmark = [{skip}, ").rstrip() + "]\n" if which == "all gates" else f"{MARK}\n@{skip}"
+    bench(pytester.path, marked + GATES)
+    with (pytester.path / "train.jsonl").open("a") as file:
+        file.write("{\n")
+    outcome = run(*mode)
+    read = which == "one gate" or mode == ("--distill-record-only",)
+    assert ("the row is not JSON" in outcome.stdout.str()) is read
+
+
 def test_python_without_asserts_is_refused(pytester):
     """Under python -O asserts do nothing, so --distill does not start."""
     bench(pytester.path)
