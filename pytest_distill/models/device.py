@@ -71,6 +71,25 @@ def lock_path(name: str) -> Path:
 
 
 @contextmanager
+def held(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file at `path` against every other process; `waiting` is called, once, where it has to be waited for.
+
+    Raises:
+        OSError: the lock file cannot be written.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def exclusive(device: str, waiting: Callable[[str], None]) -> Iterator[None]:
     """Hold the device against every other run of this user on this machine: two jobs at once slow and mistime each other.
 
@@ -78,16 +97,8 @@ def exclusive(device: str, waiting: Callable[[str], None]) -> Iterator[None]:
     """
     path = lock_path(device)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        waiting(f"waiting for the {device}: another run holds it ({lock.lock_file})")
-        lock.acquire()
-    try:
+    with held(path, lambda: waiting(f"waiting for the {device}: another run holds it ({path})")):
         yield
-    finally:
-        lock.release()
 
 
 def settle_threads() -> None:

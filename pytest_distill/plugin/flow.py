@@ -274,7 +274,15 @@ class Pairing:
 
         retrain = self.run.settings.retrain and fingerprint not in self.run.trained
         entry = self.store.obtain(
-            recipe, fingerprint, kept.rows, device, exclusive=ready, progress=show, retrain=retrain, withheld=self.run.key_variables
+            recipe,
+            fingerprint,
+            kept.rows,
+            device,
+            exclusive=ready,
+            progress=show,
+            waiting=lambda: self.run.progress.say(f"{self.task.name}: waiting for {recipe.name}: another run on this store trains it"),
+            retrain=retrain,
+            withheld=self.run.key_variables,
         )
         self.run.trained.add(fingerprint)
         return entry

@@ -20,6 +20,7 @@ from pytest_distill.curate import TrainingRow
 from pytest_distill.errors import AdapterError, TrainingError
 from pytest_distill.files import digest, folder_digests, publish_folder, write_json
 from pytest_distill.models.adapter import check_adapter
+from pytest_distill.models.device import held
 from pytest_distill.student.job import TrainingProgress, run_job, write_job
 from pytest_distill.student.recipe import Recipe
 
@@ -84,19 +85,20 @@ class Store:
         *,
         exclusive: Callable[[], AbstractContextManager[None]],
         progress: Callable[[TrainingProgress], None],
+        waiting: Callable[[], None],
         retrain: bool = False,
         withheld: Collection[str] = (),
     ) -> Entry:
         """Return the adapter of `fingerprint`: from the store if it is there and whole, otherwise trained now, once.
 
-        `withheld` names environment variables that the training must not see.
+        `waiting` is called where another process trains it: what that one makes is then taken. `withheld` names environment variables that the training must not see.
 
         Raises:
             TrainingError: the training failed; nothing was published, and what was there before is set aside, not lost.
         """
         folder, notes = self.folder(fingerprint), []
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
+        with held(folder.with_suffix(".lock"), waiting):
             if folder.exists():
                 damage = self._damage(folder, fingerprint)
                 if damage is None and not retrain:
