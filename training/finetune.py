@@ -18,7 +18,6 @@ import json
 import math
 import os
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -30,6 +29,7 @@ from tasks.bug_summary import bug_summary
 from tasks.evidence_summarization import evidence_summarization
 from tasks.query_rewriting import query_rewriting
 from tasks.retrieval_routing import HERE, retrieval_routing
+from training.learner import Learner
 from training.rows.drills import copies, lookups
 
 TASKS = (retrieval_routing, query_rewriting, evidence_summarization, bug_summary)
@@ -142,15 +142,6 @@ def main() -> None:
         rows += kept * (options.routing_passes if name == retrieval_routing.name else 1)
         counts[name] = len(kept)
         print(f"{name}: {len(kept)} rows, {sum(len(ids) for ids, _ in kept) / 1e6:.2f}M tokens", flush=True)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": options.weight_decay},
-            {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=options.rate,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
 
     def tensors(batch: list[Row]) -> tuple[Any, Any, Any]:
         """Return ids, mask and loss weights, padded on the right to the grid."""
@@ -190,41 +181,19 @@ def main() -> None:
                 found[name] = round(right / len(kept), 4)
         return found
 
-    state: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0, "history": []}
     checkpoint = options.work / "finetune.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
-        print(f"resumed at step {state['step']}")
-    started, last = time.monotonic() - state["seconds"], time.monotonic()
-    for batch in batches(rows, options.tokens, options.seed + state["step"]):
-        state["seconds"] = time.monotonic() - started
-        done = state["seconds"] / 60 / options.minutes
-        if done >= 1:
+    learner = Learner(model, checkpoint, rate=options.rate, betas=(0.9, 0.98), weight_decay=options.weight_decay, warmup=100, floor=0.02)
+    for batch in batches(rows, options.tokens, options.seed + learner.step):
+        if (done := learner.done(options.minutes)) >= 1:
             break
-        rate = options.rate * min(1.0, (state["step"] + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         ids, _, weights = tensors(batch)
         with torch.autocast("cpu", torch.bfloat16):
             loss = fast_loss(ids, weights.flatten().nonzero()[:, 0], weights)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        state["step"] += 1
-        state["tokens"] += ids.numel()
-        if state["step"] % 100 == 0:
-            print(f"{done:5.1%} step {state['step']} loss {loss.item():.3f} {state['tokens'] / state['seconds']:.0f} tokens/s", flush=True)
-        if time.monotonic() - last > 300:
-            last = time.monotonic()
-            state["history"].append(accuracy())
-            print(f"validation, every token right: {state['history'][-1]}", flush=True)
-            temporary = checkpoint.with_suffix(".tmp")
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state}, temporary)
-            os.replace(temporary, checkpoint)
+        learner.learn(loss, ids.numel(), done)
+        if learner.due:
+            learner.history.append(accuracy())
+            learner.keep()
+            print(f"validation, every token right: {learner.history[-1]}", flush=True)
 
     pretraining = json.loads((options.base / "pretraining.json").read_text())
     before = options.base / "finetuning.json"
@@ -232,10 +201,10 @@ def main() -> None:
     tokenizer.save_pretrained(options.out)
     report = {
         "rows": counts,
-        "tokens_seen": state["tokens"],
-        "steps": state["step"],
-        "validation_exact": [*state["history"], accuracy()],
-        "seconds": round(state["seconds"]),
+        "tokens_seen": learner.tokens,
+        "steps": learner.step,
+        "validation_exact": [*learner.history, accuracy()],
+        "seconds": round(learner.seconds),
         "learning_rate": options.rate,
         "routing_passes": options.routing_passes,
         "tokens_a_step": options.tokens,

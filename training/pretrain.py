@@ -16,12 +16,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import os
 import platform
-import time
 from pathlib import Path
 from typing import Any
+
+from training.learner import Learner
 
 VOCABULARY = 8192
 # Width, feed-forward width, layers, heads; embeddings are tied. 10.06M and 2.24M parameters.
@@ -94,22 +94,8 @@ def pretrain(name: str, options: argparse.Namespace) -> None:
     blocks = text[: len(text) // options.length * options.length].view(-1, options.length)
     held, blocks = blocks[:256].long(), blocks[256:]
 
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    rest = [p for p in model.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}],
-        lr=options.rate,
-        betas=(0.9, 0.95),
-        fused=True,
-    )
-    state = {"step": 0, "tokens": 0, "seconds": 0.0}
     checkpoint = options.work / f"{name}.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
-        print(f"resumed at step {state['step']}, {state['tokens'] / 1e6:.1f}M tokens")
+    learner = Learner(model, checkpoint, rate=options.rate, betas=(0.9, 0.95), weight_decay=0.1, warmup=200, floor=0.1)
 
     def loss_of(batch: Any) -> Any:
         hidden = model.model(input_ids=batch, use_cache=False).last_hidden_state[:, :-1]
@@ -120,35 +106,16 @@ def pretrain(name: str, options: argparse.Namespace) -> None:
             return sum(float(loss_of(part)) for part in held.split(16)) / 16
 
     fast_loss = torch.compile(loss_of) if options.compile else loss_of
-    started, last = time.monotonic() - state["seconds"], time.monotonic()
     order = torch.randperm(len(blocks), generator=torch.Generator().manual_seed(options.seed))
-    while True:
-        state["seconds"] = time.monotonic() - started
-        done = state["tokens"] / options.tokens if options.tokens else state["seconds"] / 60 / options.minutes
-        if done >= 1:
-            break
-        warm = min(1.0, (state["step"] + 1) / 200)
-        for group in optimizer.param_groups:
-            group["lr"] = options.rate * warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
-        at = state["step"] * options.batch % (len(blocks) - options.batch)
+    while (done := learner.done(options.minutes, options.tokens)) < 1:
+        at = learner.step * options.batch % (len(blocks) - options.batch)
         batch = blocks[order[at : at + options.batch]].long()
         with torch.autocast("cpu", torch.bfloat16):
             loss = fast_loss(batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        state["step"] += 1
-        state["tokens"] += batch.numel()
-        if state["step"] % 100 == 0:
-            rate = state["tokens"] / max(state["seconds"], 1)
-            print(f"{name} {done:5.1%} step {state['step']} loss {loss.item():.3f} {rate:.0f} tokens/s", flush=True)
-        if time.monotonic() - last > 300:
-            last = time.monotonic()
-            temporary = checkpoint.with_suffix(".tmp")
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state}, temporary)
-            os.replace(temporary, checkpoint)
-            print(f"{name} held-back loss {held_loss():.3f} at {state['tokens'] / 1e6:.1f}M tokens", flush=True)
+        learner.learn(loss, batch.numel(), done)
+        if learner.due:
+            learner.keep()
+            print(f"{name} held-back loss {held_loss():.3f} at {learner.tokens / 1e6:.1f}M tokens", flush=True)
 
     final = held_loss()
     before = json.loads((options.start / "pretraining.json").read_text()) if options.start else None
@@ -158,11 +125,11 @@ def pretrain(name: str, options: argparse.Namespace) -> None:
         "model": name,
         "first_stage": before,
         "parameters": parameters,
-        "tokens_seen": state["tokens"],
+        "tokens_seen": learner.tokens,
         "corpus_tokens": len(text),
         "corpus_sha256": hashlib.sha256(options.corpus.read_bytes()).hexdigest(),
         "held_back_loss": round(final, 4),
-        "seconds": round(state["seconds"]),
+        "seconds": round(learner.seconds),
         "threads": options.threads,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "torch": torch.__version__,
