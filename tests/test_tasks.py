@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from itertools import islice
 
 import pytest
@@ -12,7 +14,10 @@ from pytest_distill.curate import check_leak
 from tasks.bug_summary import bug_summary
 from tasks.evidence_summarization import evidence_summarization
 from tasks.query_rewriting import query_rewriting
+from training.rows import written
 from training.rows.drills import copies, lookups
+from training.rows.evidence_summarization import HEDGE
+from training.rows.swap import Pool, made
 
 TASKS = [query_rewriting, evidence_summarization, bug_summary]
 
@@ -106,3 +111,19 @@ def test_a_swapped_row_says_the_same_words_in_prompt_and_reference():
         assert example.expected["file"] in shown, example.id
         for name in example.expected["symbol"].removeprefix("<module>").split("."):
             assert name in shown, example.id
+
+
+def test_a_swapped_bundle_of_evidence_still_states_its_answer_as_surely(tmp_path):
+    """Where words of evidence are swapped, the answer stands in a cited item, and the confidence is the one that the rules give for its words."""
+    rows = written(evidence_summarization.train)
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("often typically harbour lantern copper meadow violin saddle " * 10, encoding="ascii")
+    swapped = made(rows, "evidence_summarization", 500, Pool(corpus, random.Random(1)))
+    assert not {row["items"] for row in swapped} & {row["items"] for row in rows}
+    for row in swapped:
+        items, said = dict(re.findall(r"^\[(e\d)\] (.*)$", row["items"], re.MULTILINE)), row["expected"]
+        cited = [items[each] for each in said["cited_ids"]]
+        assert said["answerable"] is bool(cited), row["id"]
+        assert not cited or any(said["answer"] in item for item in cited), row["id"]
+        sure = "medium" if "conflict" in row["tags"] or any(map(HEDGE.search, cited)) else "high"
+        assert said["confidence"] == (sure if cited else "low"), row["id"]

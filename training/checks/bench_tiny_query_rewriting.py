@@ -5,6 +5,7 @@ pytest --distill training/checks/bench_tiny_query_rewriting.py
 
 import pytest
 
+from benchmarks.bench_query_rewriting import *  # noqa: F403  (its gates, all of them)
 from pytest_distill import Curation
 from tasks.query_rewriting import query_rewriting
 from training import models, recipes
@@ -15,11 +16,3 @@ pytestmark = pytest.mark.distill(
     students=[recipes.tiny_writer],
     curation=Curation(train_on_reference=True),
 )
-
-
-def test_keeps_the_quality_of_the_rewrites(comparison):
-    assert comparison.score_drop <= 0.05
-
-
-def test_is_half_as_fast_again(comparison):
-    assert comparison.speed_gain >= 1.5

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from training.rows import bug_summary_bank_a, bug_summary_bank_b, bug_summary_bank_c, bug_summary_bank_d, bug_summary_bank_e
+from training.rows import bug_summary_bank_a, bug_summary_bank_b, bug_summary_bank_c, bug_summary_bank_d, bug_summary_bank_e, written
 from training.rows import bug_summary_words as words
 
 HERE = Path(__file__).parent
@@ -1029,15 +1029,11 @@ def write(path: Path, name: str, digits: int, rows: list[dict]) -> None:
             out.write(json.dumps(line) + "\n")
 
 
-def stored(name: str) -> list[dict]:
-    return [json.loads(line) for line in (OUT / f"{name}.jsonl").read_text(encoding="ascii").splitlines()]
-
-
 def figures() -> None:
     """Prints what the data card says about sizes, tags, severities, error types and tokens."""
     counter = load_counter()
     for name in ("heldout", "train"):
-        rows = stored(name)
+        rows = written(OUT / f"{name}.jsonl")
         answers = [example["expected"] for example in rows]
         lengths = sorted(counter(prompt_of(example), reply_of(example)) for example in rows)
         middle, most = lengths[len(lengths) // 2], lengths[int(len(lengths) * 0.95)]
@@ -1056,7 +1052,10 @@ def shingles(text: str) -> frozenset[str]:
 
 def closest_pairs() -> None:
     """Prints how alike the likest pair of a held-out and a training row is: the smaller Jaccard similarity of its two fields."""
-    held, learned = ([(shingles(example["diff"]), shingles(example["error"])) for example in stored(name)] for name in ("heldout", "train"))
+    held, learned = (
+        [(shingles(example["diff"]), shingles(example["error"])) for example in written(OUT / f"{name}.jsonl")]
+        for name in ("heldout", "train")
+    )
     top = 0.0
     for diff, error in held:
         for other_diff, other_error in learned:

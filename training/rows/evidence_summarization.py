@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from training.rows import written
+
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "tasks" / "data" / "evidence_summarization"
 TOKENIZER = HERE.parent / "checkpoints" / "reference-teacher"
@@ -371,10 +373,6 @@ def write(path: Path, rows: list[dict[str, Any]], name: str, digits: int) -> Non
     path.write_text("".join(lines))
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def too_near(heldout: list[dict[str, Any]], train: list[dict[str, Any]]) -> int:
     """How many held-out rows are near a training row in every field at once."""
     learned = [(shingles(row["items"]), shingles(row["question"])) for row in train]
@@ -396,7 +394,7 @@ def figures() -> None:
     print(f"{len(passages) - sum(asked)} passages without")
     print(f"{sum(len(p.unanswerable) for p in passages)} open questions, {sum(bool(p.reworded) for p in passages)} reworded passages")
     print("sources:", len({passage.source for passage in passages}))
-    splits = {name: read(DATA / f"{name}.jsonl") for name in ("heldout", "train")}
+    splits = {name: written(DATA / f"{name}.jsonl") for name in ("heldout", "train")}
     print("| split | rows | answerable | high | medium | low | two ids cited | tokens 50th/95th/max |\n|---|---|---|---|---|---|---|---|")
     for name, rows in splits.items():
         counts = sorted(tokens.count(row) for row in rows)

@@ -23,6 +23,8 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from training.rows import written
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 DATA = ROOT / "tasks" / "data" / "query_rewriting"
@@ -569,7 +571,7 @@ def figures() -> None:
     lists = [*pools.values(), *(values for one in ours + theirs for values in one.get("slots", {}).values() if not isinstance(values, str))]
     names = {name.lower() for values in lists for name in values}
     print(f"names that fill slots: {len(names)}, kept for held-out rows: {sum(map(reserved, names))}")
-    sides = {name: load(DATA / f"{name}.jsonl") for name in ("train", "heldout")}
+    sides = {name: written(DATA / f"{name}.jsonl") for name in ("train", "heldout")}
     known = {word for row in sides["train"] for word in words(prompt(row))}
     for name, rows in sides.items():
         sizes = sorted(len(tokenizer.encode(prompt(row) + " " + row["expected_any"][0]).ids) for row in rows)

@@ -22,14 +22,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.rows import SWAPPED, written
+from training.rows.evidence_summarization import HEDGE
 from training.rows.query_rewriting import STOP
 
 DATA = Path(__file__).parents[2] / "tasks" / "data"
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{2,}")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 KEPT = {*keyword.kwlist, *dir(builtins), *sys.stdlib_module_names, "self", "cls", "module", "tests", "Traceback", "File", "line"}
-TAG = "swapped"
-SWAPPED = 0.8  # share of the telling words that are swapped
+SHARE = 0.8  # of the telling words, how many are swapped
 
 
 class Pool:
@@ -60,7 +61,7 @@ def swaps_of(telling: Iterable[str], prompt: str, pool: Pool, pattern: re.Patter
     standing = pattern.findall(prompt)
     found: dict[str, str] = {}
     for word in sorted({word.lower() for word in telling}):
-        if pool.rng.random() < SWAPPED:
+        if pool.rng.random() < SHARE:
             other: dict[bool, str] = {}
             for form in sorted({each for each in standing if each.lower() == word}):
                 new = other.setdefault("_" in form, pool.like(form))
@@ -96,8 +97,10 @@ def evidence(row: dict[str, Any], pool: Pool) -> dict[str, Any] | None:
     swaps = swaps_of(telling, row["items"], pool, WORD)
     both = {form.lower(): new.lower() for form, new in swaps.items()} | swaps
     change: Callable[[str], str] = lambda text: replaced(text, both, WORD)  # noqa: E731
-    expected = {**row["expected"], "answer": change(row["expected"]["answer"])}
-    return {**row, "items": change(row["items"]), "question": change(row["question"]), "expected": expected} if swaps else None
+    items, expected = change(row["items"]), {**row["expected"], "answer": change(row["expected"]["answer"])}
+    # A hedging word that went, or came, would make the confidence wrong.
+    hedged = [[bool(HEDGE.search(item)) for item in text.splitlines()] for text in (row["items"], items)]
+    return {**row, "items": items, "question": change(row["question"]), "expected": expected} if swaps and hedged[0] == hedged[1] else None
 
 
 def bugs(row: dict[str, Any], pool: Pool) -> dict[str, Any] | None:
@@ -121,19 +124,13 @@ FOR_STUDENTS = {"query_rewriting": 6_000, "bug_summary": 1_200}
 FOR_THE_TEACHER = {"query_rewriting": 30_000, "evidence_summarization": 16_000, "bug_summary": 12_000}
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file that are as they were written, if there is one."""
-    rows = [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()] if path.exists() else []
-    return [row for row in rows if TAG not in row.get("tags", ())]
-
-
 def made(rows: Sequence[dict[str, Any]], task: str, count: int, pool: Pool) -> list[dict[str, Any]]:
     """Return so many swapped rows."""
     found: list[dict[str, Any]] = []
     while len(found) < count:
         row = MAKERS[task](pool.rng.choice(rows), pool)
         if row is not None:
-            found.append({**row, "id": f"swapped-{len(found) + 1:05d}", "tags": [*row.get("tags", ()), TAG]})
+            found.append({**row, "id": f"swapped-{len(found) + 1:05d}", "tags": [*row.get("tags", ()), SWAPPED]})
     return found
 
 
@@ -145,15 +142,15 @@ def main() -> None:
     options = parser.parse_args()
     pool = Pool(options.corpus, random.Random(options.seed))
     for name, count in (FOR_THE_TEACHER if options.extra else FOR_STUDENTS).items():
-        written = read(DATA / name / "train.jsonl")
+        learned = written(DATA / name / "train.jsonl")
         if options.extra:
             out, kept = options.extra / name / "swapped.jsonl", []
-            written += read(options.extra / name / "teacher.jsonl")
+            learned += written(options.extra / name / "teacher.jsonl")
         else:
-            out, kept = DATA / name / "train.jsonl", written
-        rows = [*kept, *made(written, name, count, pool)]
+            out, kept = DATA / name / "train.jsonl", learned
+        rows = [*kept, *made(learned, name, count, pool)]
         out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="ascii")
-        print(f"{out}: {count} swapped rows from {len(written)}")
+        print(f"{out}: {count} swapped rows from {len(learned)}")
 
 
 if __name__ == "__main__":
