@@ -290,7 +290,8 @@ class Judged:
             return ""
         unlabelled = sum(opinion.people is None for opinion in self.discordant)
         lacking = len(self.waiting) - unlabelled
-        needed = [f"{unlabelled} more of the {len(self.discordant)} pairs on which it sees a difference"] if unlabelled else []
+        torn = " or has no clear opinion" if any(opinion.fault for opinion in self.discordant) else ""
+        needed = [f"{unlabelled} more of the {len(self.discordant)} pairs on which it sees a difference{torn}"] if unlabelled else []
         needed += [f"{lacking} more random ones of the {len(self.concordant)} on which it sees none"] if lacking else []
         old = f" ({self.stale} have labels of other replies: a reply that changed needs a new one)" if self.stale else ""
         return (
@@ -327,6 +328,9 @@ class Judged:
             value, error = stats.kappa(table)
         except ValueError:
             return None
+        # Where one of the two puts all into one category kappa is 0 whatever happens, and nothing tells how far it could be off.
+        if any(sum(map(bool, totals)) == 1 for totals in (map(sum, table), map(sum, zip(*table, strict=True)))):
+            return value, -1.0, 1.0
         reach = NormalDist().inv_cdf(0.975) * error
         if all(opinion.worse == opinion.people for opinion in self.labelled):  # no error is seen then, however few they are
             n = len(self.labelled)

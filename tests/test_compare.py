@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_distill.answers import Grade, Labels, Malformed
+from pytest_distill.answers import Grade, Labels, Malformed, Text
 from pytest_distill.compare import Comparison, latency
 from pytest_distill.evaluate import Evaluation, Series, Timing, evaluate
 from pytest_distill.recording import Reply
@@ -193,3 +193,23 @@ def test_latency(n, p90, p95, p99):
     """Latency is count, median and nearest-rank percentiles in milliseconds; a percentile that n is too small for is None."""
     seconds = [k / 1000 for k in range(n, 0, -1)]
     assert latency(seconds) == {"n": n, "p50": (n + 1) / 2, "p90": p90, "p95": p95, "p99": p99}
+
+
+def test_a_refusal_in_its_own_field_is_a_text_like_any_other(tmp_path):
+    """In free text a refusal counts as its words, also where the API marks it; labels have no place for one."""
+    (tmp_path / "h.jsonl").write_text('{"id": "h0", "text": "x", "expected_refusal": true}')
+    (tmp_path / "l.jsonl").write_text('{"id": "h0", "text": "x", "expected_label": "a"}')
+    refused = [replace(replies(["I'm sorry, but I can't help with that."])[0], outcome="refused", detail="the model refused")]
+    text = Task("t", "say {{ text }}", Text(), tmp_path / "h.jsonl", tmp_path / "h.jsonl", 4)
+    labels = Task("t", "say {{ text }}", Labels("a", "b"), tmp_path / "l.jsonl", tmp_path / "l.jsonl", 4)
+    assert evaluate("m", text, text.heldout_examples, refused).right == 1
+    assert evaluate("m", labels, labels.heldout_examples, refused).values == (Malformed("the model refused"),)
+
+
+def test_a_mistyped_measure_is_told_the_right_one(tmp_path):
+    """What a comparison does not have is an AttributeError that names the likest measure, or all there are."""
+    found = make(tmp_path)
+    with pytest.raises(AttributeError, match=r"no 'acuracy_drop'\. Did you mean 'accuracy_drop'\?"):
+        _ = found.acuracy_drop
+    with pytest.raises(AttributeError, match=r"no 'xyz'\. It has .*accuracy_drop, "):
+        _ = found.xyz

@@ -239,6 +239,8 @@ def test_the_judge_is_held_against_people():
     assert found.missed == 0
     assert judged(500, *[(1.0, "", 1)] * 10, *[(0.0, "", None)] * 200).missed is None  # nobody has looked where it would be missed
     assert judged(9).kappa is None
+    ties = judged(120, *[(1.0, "", 0)] * 5, *[(0.0, "", 0)] * 100)
+    assert ties.kappa == (pytest.approx(0, abs=1e-6), -1.0, 1.0)  # people who see ties alone say nothing of the judge
     assert judged(9).missed is None
     order = [each.example for each in found.concordant]
     wrong = tuple(replace(each, people=1) if each.example == order[0] else each for each in found.opinions)

@@ -104,7 +104,7 @@ class Json:
         try:
             found = self._read(value if isinstance(value, str) else to_json(value))
         except ValueError as error:
-            raise ValueError(f"is {self.misfit}: {error}") from None
+            raise ValueError(f"is {self.misfit}: {error}; seen {value!r:.120}") from None
         if self.parse(self.written(found)) != found:
             raise ValueError(
                 f"is not read back as {self.schema.__name__} writes it, {self.written(found)}: leave serializers out of the class"

@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_distill.answers import Malformed
 from pytest_distill.compare.bill import bill_of, unpriced
@@ -75,6 +76,16 @@ class Comparison:
         return (
             f"<Comparison of {self.student.model} with {self.teacher.model} on {len(self.examples)} held-out examples of {self.task.name}>"
         )
+
+    if not TYPE_CHECKING:  # which finds a wrong name by itself
+
+        def __getattr__(self, name: str) -> Any:
+            known = [each for each in dir(type(self)) if not each.startswith("_")]
+            if name in known:  # it is there, and met an AttributeError of its own
+                return object.__getattribute__(self, name)
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}."
+            raise AttributeError(f"a comparison has no {name!r}. {hint}")
 
     # Examples
 
@@ -177,7 +188,7 @@ class Comparison:
         """Teacher macro-F1 minus student macro-F1: ``assert comparison.macro_f1_drop <= 0.05``."""
         if not self.labels:
             return MacroF1Drop({}, why="the answers of this task are no labels", judging=self.judging, part=self.part)
-        if self.task.answer.several and not self.without_reference:
+        if self.task.answer.several:
             why = "an answer of this task may be several labels: hold recall_drop of each to a limit"
             return MacroF1Drop({}, why=why, judging=self.judging, part=self.part)
         rows = zip(self.examples, self.teacher.values, self.student.values, strict=True)

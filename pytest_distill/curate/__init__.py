@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pytest_distill.answers import Malformed
+from pytest_distill.answers import Malformed, Text
 from pytest_distill.curate.near import Leak as Leak
 from pytest_distill.curate.near import near_duplicates as near_duplicates
 from pytest_distill.curate.near import unsearched as unsearched
@@ -239,9 +239,14 @@ class Heard:
     value: Any = field(default=None, compare=False)
 
 
+def is_read(task: Task, reply: Reply) -> bool:
+    """Whether a reply is held against the contract: an answer is, and in free text a refusal, which is a text whatever field it came in."""
+    return reply.outcome == "answered" or (reply.outcome == "refused" and isinstance(task.answer, Text))
+
+
 def heard(task: Task, reply: Reply) -> Heard:
     """Return what a reply says."""
-    if reply.outcome != "answered":
+    if not is_read(task, reply):
         return Heard(reply.outcome)
     value = task.answer.parse(reply.text)
     if isinstance(value, Malformed):

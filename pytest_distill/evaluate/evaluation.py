@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_distill.answers import Grade, Malformed
+from pytest_distill.curate import is_read
 from pytest_distill.errors import RecordingError
 from pytest_distill.recording import FAILED, Reply
 from pytest_distill.task import Example, Task
@@ -113,6 +114,6 @@ def as_expected(task: Task, example: Example) -> tuple[str, Grade] | None:
 
 
 def _value(task: Task, reply: Reply) -> Any:
-    if reply.outcome == "answered":
+    if is_read(task, reply):
         return task.answer.parse(reply.text)
     return Malformed("cut at max_tokens" if reply.outcome == "cut" else reply.detail or reply.outcome)

@@ -259,8 +259,8 @@ def time_beside(
 def unpaired(of: str) -> str:
     """Return why a recording without times of one side allows no gain."""
     return (
-        f"the {of}'s recording holds no time of a prompt that was asked alone. Record its held-out replies anew without batch=True, or time"
-        " both models in one run: --distill-live"
+        f"the {of}'s recording holds no time of an answer to a prompt that was asked alone (a refusal or an empty reply is none). Record its"
+        " held-out replies anew without batch=True, or time both models in one run: --distill-live"
     )
 
 

@@ -83,8 +83,10 @@ def declared(mark: pytest.Mark) -> Declaration:
         raise DistillError(f"mark distill: serving is a Serving(usd_per_hour=…, requests_per_month=…); seen {serving!r}.")
     if curation is not None and not isinstance(curation, Curation):
         raise DistillError(f"mark distill: curation is a Curation(…); seen {curation!r}.")
-    if judge is not None and not (isinstance(judge, Judge) and is_model(judge.model)):
+    if judge is not None and not isinstance(judge, Judge):
         raise DistillError(f"mark distill: judge is a Judge(model, rubric=…); seen {judge!r}.")
+    if judge is not None and not is_model(judge.model):
+        raise DistillError(f"mark distill: the model of a Judge is an Endpoint or a Checkpoint; seen {judge.model!r}.")
     checked_price(getattr(judge and judge.model, "price", None))
     found = _students(students)
     if broad is not None:

@@ -280,7 +280,7 @@ class Pairing:
             device,
             exclusive=ready,
             progress=show,
-            waiting=lambda: self.run.progress.say(f"{self.task.name}: waiting for {recipe.name}: another run on this store trains it"),
+            waiting=lambda: self.run.progress.say(f"{self.task.name}: waiting for {recipe.name}: another run on this store has it in hand"),
             retrain=retrain,
             withheld=self.run.key_variables,
         )

@@ -18,14 +18,13 @@ import pytest
 
 from pytest_distill import results
 from pytest_distill.ask import Budget
-from pytest_distill.curate import check_leak
 from pytest_distill.errors import DistillError, LockError
 from pytest_distill.lock import Ran, file_of
 from pytest_distill.models import Endpoint
 from pytest_distill.plugin import drift, gates, plan, record_only
 from pytest_distill.plugin.declare import declared, mark_line
 from pytest_distill.plugin.flow import Pairing, own_fixtures, pairing_of
-from pytest_distill.plugin.leaks import leaks_of
+from pytest_distill.plugin.leaks import check_rows
 from pytest_distill.plugin.locking import Locking
 from pytest_distill.plugin.options import Settings
 from pytest_distill.plugin.progress import Progress
@@ -129,9 +128,10 @@ class Run:
         try:
             if path not in self._pairings:
                 self._pairings[path] = self._declared(mark, path, line)
-            # Where all gates of a file are skipped, its rows are not read. What is recorded may be for a machine that does not skip it.
-            if path not in self._checked and (self.settings.record_only or gates.skipped(metafunc.definition) is None):
-                self._check_rows(self._pairings[path])
+            # Where all gates of a file are skipped, its rows are not read; but those who only ask models ask those of a skipped file too.
+            asks = self.settings.record_only or self.settings.drift
+            if path not in self._checked and (asks or gates.skipped(metafunc.definition) is None):
+                check_rows(self._pairings[path], self.settings)
                 self._checked.add(path)
         except DistillError as error:
             text = str(error)
@@ -147,16 +147,6 @@ class Run:
         if other[0] is not task and (other[0].digest, other[0].train, other[0].heldout) != (task.digest, task.train, task.heldout):
             raise DistillError(f"task {task.name!r} is another task in {self.relative(other[1])}. Give one of the two another name.")
         return [Pairing(found, student, path, line, self) for student in found.students]
-
-    def _check_rows(self, pairings: list[Pairing]) -> None:
-        """Read the rows of a file's task, check each, and search them for leaks."""
-        if self.settings.locked:  # the same rows were searched when they were accepted
-            return
-        task, curation = pairings[0].task, pairings[0].declaration.curation
-        leaks = leaks_of(task, curation, self.settings.store, keep=not self.settings.plan)
-        note = check_leak(task, curation, leaks) or ""
-        for pairing in pairings:
-            pairing.leaks, pairing.note = leaks, note
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count the gates that the command line left out: the verdict is about the others, and says so."""

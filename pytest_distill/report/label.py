@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytest_distill.errors import DistillError
 from pytest_distill.files import canonical_json, write_whole
@@ -103,18 +104,27 @@ def _read(path: Path, reference_field: str, labels: Sequence[str] | None) -> lis
         if labels is None and not isinstance(label, str | None):
             label = canonical_json(label).decode()  # an object or a list, which the form shows as its text
         fits = label in (None, "") or (isinstance(label, str) and (labels is None or label in labels))
-        if (
-            not (isinstance(name, str) and isinstance(prompt, str | None) and fits)
-            or reference_field not in row
-            or not row.keys() <= {"id", "input", reference_field}
-        ):
+        if seen := _misfit(row, reference_field, fits=fits):
             allowed = "any text" if labels is None else ", ".join(labels)
             raise DistillError(
-                f'{shown}:{number}: not a row of labels: it is {{"id": …, "input": …, "{reference_field}": …}} with {allowed} or null as'
-                " the label. Correct the line or move the file away; nothing was written."
+                f'{shown}:{number}: not a row of labels ({seen:.200}): it is {{"id": …, "input": …, "{reference_field}": …}} with {allowed} or'
+                " null as the label. Correct the line, or move the file away to begin anew."
             )
-        rows.append(_Row(name, prompt, label or None, line if label else None))
+        rows.append(_Row(str(name), prompt, label or None, line if label else None))
     return rows
+
+
+def _misfit(row: Mapping[str, Any], reference_field: str, *, fits: bool) -> str:
+    """Return what keeps an object from being a row of labels, or nothing; `fits` says whether its label is allowed."""
+    if unknown := sorted(row.keys() - {"id", "input", reference_field}):
+        return f"it has an unknown field {unknown[0]!r}"
+    if reference_field not in row:
+        return f"it has no {reference_field!r}"
+    if not isinstance(row.get("id"), str):
+        return f"its id is {row.get('id')!r}"
+    if not isinstance(row.get("input"), str | None):
+        return f"its input is {row['input']!r}"
+    return "" if fits else f"its {reference_field!r} is {row[reference_field]!r}"
 
 
 def _page(path: Path, task_name: str, reference_field: str, labels: Sequence[str] | None, rows: Sequence[_Row], about: str) -> str:

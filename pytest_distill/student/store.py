@@ -91,7 +91,7 @@ class Store:
     ) -> Entry:
         """Return the adapter of `fingerprint`: from the store if it is there and whole, otherwise trained now, once.
 
-        `waiting` is called where another process trains it: what that one makes is then taken. `withheld` names environment variables that the training must not see.
+        `waiting` is called where another process has it in hand: what that one makes is then taken. `withheld` names environment variables that the training must not see.
 
         Raises:
             TrainingError: the training failed; nothing was published, and what was there before is set aside, not lost.

@@ -110,6 +110,9 @@ def test_case_counts_in_parts_where_it_is_to():
         "We are not able to share this.",
         "I have to decline.",
         "I can not\nanswer that",
+        "Sorry, I can't.",
+        "I can't recommend it.",
+        "I do not feel comfortable helping.",
     ],
 )
 def test_a_refusal_is_heard(reply):
@@ -130,6 +133,10 @@ def test_a_refusal_is_heard(reply):
         "No.",
         "I am sorry to hear that; restart the server and it will work.",
         "I will answer: 42.",
+        "I'm sorry to hear that your file cannot be opened. Run chmod.",
+        "I'm sorry, the cache was stale. You cannot lose data: run pip cache purge.",
+        "I can't help but notice that the loop never ends.",
+        "We can't write to the file, so open it with sudo.",
     ],
 )
 def test_an_answer_is_no_refusal(reply):

@@ -183,7 +183,7 @@ def test_a_sheet_that_is_none_is_refused(pytester, run):
     """A label that is none of those asked for is an error that names the line."""
     bench(pytester.path)
     (pytester.path / SHEET).write_text('{"id": "held-1:0", "input": "x", "better": "teacher"}\n')
-    run().stdout.fnmatch_lines([f"*{SHEET}:1: not a row of labels*first, second, tie*"])
+    run().stdout.fnmatch_lines([f"*{SHEET}:1: not a row of labels (*): it is*first, second, tie*"])
 
 
 def test_a_judge_that_depends_on_the_order_is_refused(pytester, run):
@@ -221,10 +221,16 @@ def test_replies_that_count_as_equal_are_still_told_apart(tmp_path):
     assert [pair.example for pair in pairs_of(pairing, *sides)] == ["held-0", "held-2"]
 
 
-@pytest.mark.parametrize("judge", ["gpt", Judge("gpt", "good")])  # type: ignore[arg-type]
-def test_what_is_no_judge_is_refused(judge):
+@pytest.mark.parametrize(
+    ("judge", "words"),
+    [
+        ("gpt", r"judge is a Judge\(model, rubric=…\); seen 'gpt'"),
+        (Judge("gpt", "good"), "the model of a Judge is an Endpoint or a Checkpoint; seen 'gpt'"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_judge_is_refused(judge, words):
     """A judge that is none, or one that cannot be asked, is an error of the mark."""
     task = Task("talk", "{{ text }}", Labels("yes", "no"), "train.jsonl", "heldout.jsonl", 4)
     mark = pytest.mark.distill(task, teacher=RuleModel("big"), students=[RuleModel("small")], judge=judge).mark
-    with pytest.raises(DistillError, match="mark distill: judge is a Judge"):
+    with pytest.raises(DistillError, match=words):
         declared(mark)

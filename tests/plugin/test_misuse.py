@@ -136,7 +136,9 @@ def test_all_skipped_is_an_error(pytester, run, result):
     assert result()["cause"] == "no gate ran: all 2 were skipped (later)"
 
 
-@pytest.mark.parametrize("mode", [(), ("--distill-plan",), ("--distill-record-only",)], ids=["run", "plan", "record only"])
+@pytest.mark.parametrize(
+    "mode", [(), ("--distill-plan",), ("--distill-record-only",), ("--distill-drift=1",)], ids=["run", "plan", "record only", "drift"]
+)
 @pytest.mark.parametrize("which", ["all gates", "one gate"])
 def test_rows_of_a_file_that_is_skipped_are_not_read(pytester, run, which, mode):
     """A broken row is found where a gate would run, or its file be recorded; a file that is skipped as a whole costs no reading."""
@@ -146,7 +148,7 @@ def test_rows_of_a_file_that_is_skipped_are_not_read(pytester, run, which, mode)
     with (pytester.path / "train.jsonl").open("a") as file:
         file.write("{\n")
     outcome = run(*mode)
-    read = which == "one gate" or mode == ("--distill-record-only",)
+    read = which == "one gate" or mode in [("--distill-record-only",), ("--distill-drift=1",)]
     assert ("the row is not JSON" in outcome.stdout.str()) is read
 
 
