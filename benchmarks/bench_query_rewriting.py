@@ -21,7 +21,7 @@ pytestmark = [
         students=[recipes.long_writer],
         curation=Curation(train_on_reference=True),
     ),
-    recipes.wants_gpu("recipes.tiny_writer is not ready, and recipes.long_writer trains twelve times as long"),
+    recipes.wants_gpu("recipes.tiny_writer is not ready, and recipes.long_writer trains three times as long"),
 ]
 
 
