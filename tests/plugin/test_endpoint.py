@@ -245,7 +245,10 @@ def test_a_batch_has_no_times_and_says_how_to_get_some(pytester, run, result):
         assert server.count["/v1/chat/completions"] == 0
         assert server.count["/v1/batches"] == 2
     assert outcome.ret == 1
-    assert "the teacher's recording holds no time of an answer to a prompt that was asked alone (a refusal or an empty reply is none)" in outcome.stdout.str()
+    assert (
+        "the teacher's recording holds no time of an answer to a prompt that was asked alone (a refusal or an empty reply is none)"
+        in outcome.stdout.str()
+    )
     gates = {gate["id"].rpartition("::")[2]: gate["outcome"] for gate in result()["gates"]}
     assert gates == {"test_accuracy[fast]": "passed", "test_speed[fast]": "inconclusive"}
     assert result()["comparisons"][0]["models"]["teacher"]["latency_ms"] is None
