@@ -209,7 +209,7 @@ def test_a_refusal_in_its_own_field_is_a_text_like_any_other(tmp_path):
 def test_a_mistyped_measure_is_told_the_right_one(tmp_path):
     """What a comparison does not have is an AttributeError that names the likest measure, or all there are."""
     found = make(tmp_path)
-    with pytest.raises(AttributeError, match=r"no 'acuracy_drop'\. Did you mean 'accuracy_drop'\?"):
-        _ = found.acuracy_drop
+    with pytest.raises(AttributeError, match=r"no 'accuracy_drops'\. Did you mean 'accuracy_drop'\?"):
+        _ = found.accuracy_drops
     with pytest.raises(AttributeError, match=r"no 'xyz'\. It has .*accuracy_drop, "):
         _ = found.xyz
