@@ -5,7 +5,8 @@ that the band "viable" allows. The ticket system parses the answer: 19 of 20 mus
 Both models write one token after another with the same cost of a step around them: half as fast again is worth shipping here.
 
 What the tiny student reaches in the minutes that a CPU has is not ready (training/checks/bench_tiny_bug_summary.py), so a CPU skips this
-file. Three times as long is better and not ready either: it takes a larger base, and none is here. References stand in where the teacher is wrong: it is wrong too often to leave those rows out.
+file. Three times as long is better and not ready either: it takes a larger base, and none is here. References stand in where the teacher is
+wrong: it is wrong too often to leave those rows out.
 """
 
 import pytest

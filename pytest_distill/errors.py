@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from difflib import get_close_matches
+
 
 class DistillError(Exception):
     """Something a user can mend; the text says what, where, what was seen, what is allowed, and the way out."""
@@ -33,3 +36,9 @@ class TeacherError(DistillError):
 
 class LockError(DistillError):
     """A lock is missing, damaged or altered, or no longer holds for what it is asked about."""
+
+
+def likest(name: str, known: Collection[str], otherwise: str) -> str:
+    """Return the question whether the known name that is most like an unknown one was meant, or `otherwise` where none is like it."""
+    near = get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]!r}?" if near else otherwise

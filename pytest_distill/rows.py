@@ -8,12 +8,11 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pytest_distill.answers.plain import STRICT
-from pytest_distill.errors import TaskError
+from pytest_distill.errors import TaskError, likest
 
 # The keys by which a row of each shape is known; the first holds its answer.
 SHAPES = {
@@ -149,12 +148,11 @@ def check_names(
     """
     for name in row:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
             references = sorted(each for each in known if each.startswith("expected"))
             if name in REFERENCE_NAMES and references and not row.keys() & {*references}:
                 hint = f"If it is the reference, call it {references[0]!r}."
             else:
-                hint = f"Did you mean {near[0]!r}?" if near else unknown
+                hint = likest(name, known, unknown)
             raise TaskError(f"{where}: unknown field {name!r}. Known are {', '.join(sorted(known))}. {hint}")
     lacking = sorted(required - row.keys())
     if lacking:

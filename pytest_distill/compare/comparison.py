@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_distill.answers import Malformed
 from pytest_distill.compare.bill import bill_of, unpriced
 from pytest_distill.compare.classes import NO_LABEL, by_class, by_part, errors_of, mean_f1, members, table
-from pytest_distill.errors import DistillError
+from pytest_distill.errors import DistillError, likest
 from pytest_distill.evaluate import Evaluation, Timing
 from pytest_distill.judge import Judged
 from pytest_distill.measures import (
@@ -83,8 +82,7 @@ class Comparison:
             known = [each for each in dir(type(self)) if not each.startswith("_")]
             if name in known:  # it is there, and met an AttributeError of its own
                 return object.__getattribute__(self, name)
-            near = get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}."
+            hint = likest(name, known, f"It has {', '.join(known)}.")
             raise AttributeError(f"a comparison has no {name!r}. {hint}")
 
     # Examples

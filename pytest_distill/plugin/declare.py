@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_distill.curate import Curation
-from pytest_distill.errors import DistillError
+from pytest_distill.errors import DistillError, likest
 from pytest_distill.files import digest
 from pytest_distill.judge import Judge
 from pytest_distill.measures import Serving
@@ -64,8 +63,7 @@ def declared(mark: pytest.Mark) -> Declaration:
     given = dict(zip(NAMES, mark.args, strict=False)) | dict(mark.kwargs)
     for name in given:
         if name not in NAMES:
-            near = get_close_matches(name, NAMES, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(NAMES)}."
+            hint = likest(name, NAMES, f"It takes {', '.join(NAMES)}.")
             raise DistillError(f"mark distill knows no {name!r}. {hint}")
     if len(mark.args) > len(NAMES):
         raise DistillError(f"mark distill takes a task, a teacher and students; seen {len(mark.args)} arguments.")

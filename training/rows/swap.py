@@ -71,6 +71,12 @@ def swaps_of(telling: Iterable[str], prompt: str, pool: Pool, pattern: re.Patter
     return found
 
 
+def changer(swaps: dict[str, str]) -> Callable[[str], str]:
+    """Return what puts these words into a text; a reference may write one in lower case that its prompt does not."""
+    both = {form.lower(): new.lower() for form, new in swaps.items()} | swaps
+    return lambda text: replaced(text, both, WORD)
+
+
 def rewriting(row: dict[str, Any], pool: Pool) -> dict[str, Any] | None:
     """Swap the words of the rewrites that stand in the dialogue."""
     if "typo" in row.get("tags", ()):
@@ -78,9 +84,7 @@ def rewriting(row: dict[str, Any], pool: Pool) -> dict[str, Any] | None:
     prompt = f"{row['conversation']}\n{row['question']}"
     telling = [word for word in WORD.findall(" ".join(row["expected_any"])) if word.lower() not in STOP]
     swaps = swaps_of(telling, prompt, pool, WORD)
-    # The rewrite may write a name otherwise than the dialogue does: in lower case, as a rule.
-    both = {form.lower(): new.lower() for form, new in swaps.items()} | swaps
-    change: Callable[[str], str] = lambda text: replaced(text, both, WORD)  # noqa: E731
+    change = changer(swaps)
     made = {
         "conversation": change(row["conversation"]),
         "question": change(row["question"]),
@@ -95,8 +99,7 @@ def evidence(row: dict[str, Any], pool: Pool) -> dict[str, Any] | None:
         word for word in WORD.findall(f"{row['question']} {row['expected']['answer']}") if len(word) > 3 and word.lower() not in STOP
     ]
     swaps = swaps_of(telling, row["items"], pool, WORD)
-    both = {form.lower(): new.lower() for form, new in swaps.items()} | swaps
-    change: Callable[[str], str] = lambda text: replaced(text, both, WORD)  # noqa: E731
+    change = changer(swaps)
     items, expected = change(row["items"]), {**row["expected"], "answer": change(row["expected"]["answer"])}
     # A hedging word that went, or came, would make the confidence wrong.
     hedged = [[bool(HEDGE.search(item)) for item in text.splitlines()] for text in (row["items"], items)]
